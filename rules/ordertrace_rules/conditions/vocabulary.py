@@ -1,0 +1,54 @@
+"""What every condition is: a question about one subject's timeline that has the same answer for everybody."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ordertrace_rules.event import Event
+from ordertrace_rules.vocabulary import Journey, Process
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All that is known of one subject: its events sorted by `position`, and the journey folded from them."""
+
+    events: tuple[Event, ...]
+    journey: Journey
+    process: Process
+    ended_at: int | None  # the first event that ends the process
+    excused_at: int | None = None  # the first event named by the playbook's `unless`
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """ "Not B" is firm only where whoever emits `actions` is complete over [start, end]."""
+
+    actions: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer of one condition at one instant. `quiet` may still have a `due`."""
+
+    state: Literal["quiet", "open", "resolved"]
+    due: int | None = None  # when the answer may change without a new event
+    occurrence: str = ""
+    since: int = 0
+    opened_at: int = 0
+    resolved_at: int | None = None
+    stage: str = ""
+    need: Need | None = None
+    evidence: tuple[str, ...] = ()  # event ids
+
+
+class Condition(Protocol):
+    """Pure: the answer depends on the arguments alone, so a replay and a live run say the same."""
+
+    def find(self, timeline: Timeline, now: int) -> tuple[Finding, ...]:
+        """What holds at `now`. A deadline d has passed once `now >= d`."""
+        ...
+
+    def actions(self) -> tuple[str, ...]:
+        """The event actions that the condition looks at."""
+        ...
