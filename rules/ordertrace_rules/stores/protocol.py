@@ -54,20 +54,21 @@ class KeptAside:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What is known of one instance of one service, for completeness.
+    """What has arrived from one instance of one service; `completeness` reads intervals out of it.
 
-    `last_heartbeat` is None where it never sent one. `holes` are spans of time, end exclusive, within which
-    records were lost; `goodbye_at` is when it took its leave.
+    `runs` are unbroken runs of `event.sequence`: (first, last, @timestamp of the first, of the last), sorted;
+    what lies between two runs was lost or is still on its way. `losses` says when the instance's own count of
+    lost records stood where: (count, first heartbeat that said so, last one), sorted by count.
     """
 
     service: str
     instance: str
     first_at: int
     last_at: int  # latest @timestamp of any record
-    last_ingested: int
-    last_heartbeat: int | None = None
+    last_heartbeat: int | None = None  # None where it never sent one
     goodbye_at: int | None = None
-    holes: tuple[tuple[int, int], ...] = ()
+    runs: tuple[tuple[int, int, int, int], ...] = ()
+    losses: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def id(self) -> str:

@@ -1,0 +1,187 @@
+"""What is known: for each service the time over which its records are all here.
+
+"B did not happen" is a claim about every record that B's services wrote between A and the deadline. It is
+firm only where those services are complete over that time; elsewhere the honest answer is "unverified".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ordertrace_instrumentation import vocabulary as ecs
+
+from ordertrace_rules.event import Event
+from ordertrace_rules.stores.protocol import Presence
+from ordertrace_rules.times import MINUTE
+
+Source = Literal["heartbeat", "activity", "file"]
+MAX_RUNS = 256
+FOREVER = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """By what a service is judged; `source` None means by heartbeats where it sends any, else by activity."""
+
+    source: Source | None = None
+    lateness: int = 5 * MINUTE  # how late a record may come, for `activity`
+
+
+@dataclass(frozen=True, slots=True)
+class CompletenessRules:
+    default: Judgement = field(default_factory=Judgement)
+    by_service: Mapping[str, Judgement] = field(default_factory=dict[str, Judgement])
+    silent_after: int = (
+        10 * MINUTE
+    )  # an instance that says nothing for so long, and took no leave, may be dead
+
+    def of(self, service: str) -> Judgement:
+        return self.by_service.get(service, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Whether a service's records over a span are all here. `missing_since` is the first instant that is not."""
+
+    complete: bool
+    assumed: bool = False
+    missing_since: int | None = None
+
+
+class Completeness:
+    """A snapshot: what is known at `now`, from the presences of all instances."""
+
+    def __init__(self, rules: CompletenessRules, presences: Iterable[Presence], now: int) -> None:
+        self.rules = rules
+        self.now = now
+        self._instances: dict[str, list[Presence]] = {}
+        for presence in presences:
+            self._instances.setdefault(presence.service, []).append(presence)
+        self._gaps: dict[str, list[tuple[int, int]]] = {}
+
+    def services(self) -> list[str]:
+        """Every service that was ever heard of, sorted."""
+        return sorted(self._instances)
+
+    def source(self, service: str) -> Source:
+        chosen = self.rules.of(service).source
+        if chosen is not None:
+            return chosen
+        beats = any(p.last_heartbeat is not None for p in self._instances.get(service, ()))
+        return "heartbeat" if beats else "activity"
+
+    def coverage(self, service: str, start: int, end: int) -> Coverage:
+        """Is everything here that `service` wrote from `start` to `end`, both inclusive?"""
+        if self.source(service) == "file":
+            return Coverage(complete=True)
+        for gap_start, gap_end in self.gaps(service):
+            if gap_start <= end and gap_end > start:
+                return Coverage(complete=False, missing_since=max(gap_start, 0))
+        return Coverage(complete=True, assumed=self.source(service) == "activity")
+
+    def gaps(self, service: str) -> list[tuple[int, int]]:
+        """The spans [start, end) over which records may be missing; the last may reach to `FOREVER`."""
+        if service not in self._gaps:
+            self._gaps[service] = self._find_gaps(service)
+        return self._gaps[service]
+
+    def silent_since(self, service: str) -> int | None:
+        """Since when the service says nothing although it should: the beginning of its open tail, once it has
+        lasted `silent_after`. None for a service that took its leave, or that is judged by its activity."""
+        if self.source(service) != "heartbeat":
+            return None
+        open_tails = [start for start, end in self.gaps(service) if end == FOREVER]
+        since = min(open_tails, default=None)
+        return since if since is not None and self.now - since >= self.rules.silent_after else None
+
+    def last_record(self, service: str) -> int | None:
+        return max((p.last_at for p in self._instances.get(service, ())), default=None)
+
+    def holes(self, service: str) -> list[tuple[int, int]]:
+        """Spans within an instance's life in which its sequence or its own counters say that records were lost."""
+        return sorted(hole for p in self._instances.get(service, ()) for hole in lost_spans(p))
+
+    def _find_gaps(self, service: str) -> list[tuple[int, int]]:
+        instances = sorted(self._instances.get(service, ()), key=lambda p: (p.first_at, p.instance))
+        if not instances:
+            return [(0, FOREVER)]
+        if self.source(service) == "activity":
+            lateness = self.rules.of(service).lateness
+            return [(max(p.last_at for p in instances) - lateness + 1, FOREVER)]
+        gaps = [(0, instances[0].first_at), *self.holes(service)]
+        gaps += [tail for p in instances if (tail := self._tail(p, instances)) is not None]
+        return sorted(gap for gap in gaps if gap[0] < gap[1])
+
+    def _tail(self, instance: Presence, all_instances: Sequence[Presence]) -> tuple[int, int] | None:
+        """After its last record an instance is unknown, unless it took its leave: until a successor is born
+        after it, or, beside living replicas, until it has been silent long enough to be dead."""
+        if instance.goodbye_at is not None and instance.goodbye_at >= instance.last_at:
+            return None
+        start = instance.last_at + 1
+        successor = min((p.first_at for p in all_instances if p.first_at >= start), default=FOREVER)
+        dead_at = start + self.rules.silent_after
+        outlived = any(p.last_at >= dead_at for p in all_instances if p is not instance)
+        return (start, min(successor, dead_at) if outlived else successor)
+
+
+def lost_spans(presence: Presence) -> list[tuple[int, int]]:
+    """The spans [start, end) in which an instance lost records: a broken sequence, or its counters grew."""
+    spans = [
+        (min(before[3], after[2]), max(before[3], after[2]))
+        for before, after in zip(presence.runs, presence.runs[1:], strict=False)
+    ]
+    said = presence.losses
+    if said and said[0][0] > 0:
+        spans.append((presence.first_at, said[0][1]))
+    spans += [(before[2], after[1]) for before, after in zip(said, said[1:], strict=False)]
+    return [(start, end) for start, end in spans if start < end]
+
+
+def witness(presence: Presence | None, event: Event) -> Presence:
+    """Add one record to what is known of its instance. The order and repetition of records do not matter."""
+    at = event.timestamp
+    if presence is None:
+        presence = Presence(event.service, event.instance, first_at=at, last_at=at)
+    changes: dict[str, Any] = {
+        "first_at": min(presence.first_at, at),
+        "last_at": max(presence.last_at, at),
+    }
+    if event.action == ecs.HEARTBEAT:
+        changes["last_heartbeat"] = max(presence.last_heartbeat or 0, at)
+        lost = sum(_whole(v) for k, v in event.extra.items() if k.startswith(ecs.LOST))
+        changes["losses"] = _with_loss(presence.losses, lost, at)
+        if event.extra.get(ecs.HEARTBEAT_PHASE) == "goodbye":
+            changes["goodbye_at"] = max(presence.goodbye_at or 0, at)
+    if event.sequence is not None and event.instance:
+        changes["runs"] = _with_sequence(presence.runs, event.sequence, at)
+    return replace(presence, **changes)
+
+
+def _with_sequence(
+    runs: tuple[tuple[int, int, int, int], ...], number: int, at: int
+) -> tuple[tuple[int, int, int, int], ...]:
+    if runs and number == runs[-1][1] + 1:  # the usual case
+        first, _, first_at, _ = runs[-1]
+        return (*runs[:-1], (first, number, first_at, at))
+    if any(first <= number <= last for first, last, _, _ in runs):
+        return runs
+    merged: list[tuple[int, int, int, int]] = []
+    for run in sorted([*runs, (number, number, at, at)]):
+        if merged and run[0] == merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], run[1], merged[-1][2], run[3])
+        else:
+            merged.append(run)
+    return tuple(merged[-MAX_RUNS:])
+
+
+def _with_loss(
+    losses: tuple[tuple[int, int, int], ...], lost: int, at: int
+) -> tuple[tuple[int, int, int], ...]:
+    by_count = {count: (first, last) for count, first, last in losses}
+    first, last = by_count.get(lost, (at, at))
+    by_count[lost] = (min(first, at), max(last, at))
+    return tuple((count, *by_count[count]) for count in sorted(by_count))[-MAX_RUNS:]
+
+
+def _whole(value: object) -> int:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0
