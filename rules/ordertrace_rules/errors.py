@@ -24,6 +24,8 @@ class Problem:
     text: str  # the offending line, as it stands in the file
     message: str
     fix: str = ""
+    column: int = 0  # from 1; 0 where it is the whole line
+    width: int = 0  # in characters, from `column`
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
