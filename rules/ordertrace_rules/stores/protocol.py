@@ -7,6 +7,7 @@ A store that cannot answer in full raises `StoreUnavailable`: it never returns a
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -95,6 +96,15 @@ class MemberCounts:
 
 class Store(Protocol):
     """Safe to use from several threads."""
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Group this thread's small writes; none of them is undone by an exception inside.
+
+        Within it writes may become durable together, at the latest at the end. A crash inside loses a suffix
+        of them or all, never an earlier one while a later one is kept. `append` is durable on return even
+        here. Batches may nest; the outermost ends the group.
+        """
+        ...
 
     # events -------------------------------------------------------------------------------------------
     def append(self, events: Sequence[Event]) -> Appended:
