@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ordertrace_shop.service import Peer
+import httpx
+
 from ordertrace_shop.stock import COLD_SKUS, HOT_SKU
 
 PROMOTION = "double-eleven"
@@ -38,29 +39,30 @@ def promotion(orders: int) -> list[Wish]:
     ]
 
 
-def shop(storefront: Peer, wishes: Sequence[Wish], clients: int, placed: Callable[[Placed], None]) -> None:
-    """Place all orders with `clients` at a time; `placed` is called for each, from one thread at a time.
+def shop(storefront: str, wishes: Sequence[Wish], clients: int, placed: Callable[[Placed], None]) -> None:
+    """Place all orders at the URL `storefront`, `clients` at a time.
 
-    Raises the first error that a customer met, such as requests.RequestException.
+    `placed` is called for each answer, from one thread at a time. Raises the first error that a customer met:
+    httpx.HTTPError.
     """
-    queue, lock, errors = iter(wishes), threading.Lock(), list[BaseException]()
+    queue, lock, errors = iter(wishes), threading.Lock(), list[httpx.HTTPError]()
 
-    def customer() -> None:
+    def customer(client: httpx.Client) -> None:
         try:
             for wish in _take(queue, lock):
-                answer = storefront.post("/orders", _basket(wish))
-                answer.raise_for_status()
-                body = answer.json()
+                answer = client.post("/orders", json=_basket(wish)).raise_for_status().json()
                 with lock:
-                    placed(Placed(body["order_no"], body["status"], wish.promotion))
-        except Exception as error:
+                    placed(Placed(answer["order_no"], answer["status"], wish.promotion))
+        except httpx.HTTPError as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=customer, name=f"customer-{n}", daemon=True) for n in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    limits = httpx.Limits(max_connections=clients)
+    with httpx.Client(base_url=storefront, timeout=30, trust_env=False, limits=limits) as client:
+        threads = [threading.Thread(target=customer, args=(client,), daemon=True) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     if errors:
         raise errors[0]
 

@@ -1,7 +1,7 @@
 """A service's own SQLite file."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Database:
         self._anchor.executescript(schema)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """Hold the write lock: committed as a whole at the end, rolled back if anything is raised.
 
         Raises sqlite3.OperationalError "database is locked" if the lock is not had within `patience`.

@@ -8,8 +8,8 @@ import logging
 
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
-from ordertrace_instrumentation import configure, event, link, order
 
+from ordertrace_instrumentation import configure, event, link, order
 from ordertrace_shop.service import listen, parse_options
 from ordertrace_shop.stock import DeductFailed, Stock
 

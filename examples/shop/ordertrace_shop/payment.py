@@ -6,8 +6,8 @@ Its logging is structlog. After the authorisation it never hears of the order ag
 import structlog
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
-from ordertrace_instrumentation import configure, event, link, order
 
+from ordertrace_instrumentation import configure, link, order
 from ordertrace_shop.database import Database
 from ordertrace_shop.service import listen, parse_options
 

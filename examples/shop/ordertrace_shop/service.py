@@ -68,7 +68,7 @@ class Peer:
         self._session.trust_env = False  # a proxy of the machine has no business between these services
         self._session.mount("http://", HTTPAdapter(pool_maxsize=connections))
 
-    def post(self, path: str, body: Mapping[str, object]) -> requests.Response:
+    def post(self, path: str, body: Mapping[str, str | int | float]) -> requests.Response:
         """Raises requests.RequestException if there is no answer within 10 seconds."""
         return self._session.post(self.base_url + path, json=body, timeout=10)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
-from ordertrace_instrumentation import configure, event, link, order
 
+from ordertrace_instrumentation import configure, event, link, order
 from ordertrace_shop.database import Database
 from ordertrace_shop.service import Peer, listen, parse_options
 
