@@ -74,7 +74,7 @@ class YamlDocument:
         for length in range(len(path), -1, -1):
             place = self.places.get(path[:length])
             if place is not None:
-                return place.key if at_key or length < len(path) else place.value
+                return place.key if at_key else place.value
         return Span(1, 1, 0)
 
 

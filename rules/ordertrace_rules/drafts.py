@@ -1,0 +1,204 @@
+"""Process and playbook files as read, before they are built: found, told apart and checked as one whole."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ordertrace_instrumentation.vocabulary import ACTIONS
+from ordertrace_rules import process as process_file
+from ordertrace_rules import when
+from ordertrace_rules.errors import ConfigError, Problem
+from ordertrace_rules.fields import Reading, nearest
+from ordertrace_rules.playbook import read_playbook
+from ordertrace_rules.process import find_cycle, read_process
+from ordertrace_rules.yamlfile import NodePath, load_yaml
+
+SHIPPED = Path(__file__).parent
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A file's fields, without those that could not be read."""
+
+    id: str  # empty where the file does not say one
+    values: Mapping[str, Any]
+    reading: Reading
+    shipped: bool
+
+    @property
+    def file(self) -> str:
+        return self.reading.document.file
+
+    def says(self, name: str) -> tuple[str, ...]:
+        """The texts of a list field that could be read."""
+        return tuple(text for text in self.values.get(name) or () if text is not None)
+
+
+@dataclass(slots=True)
+class Drafts:
+    """The processes and playbooks by id, and what was wrong with the files as files."""
+
+    processes: dict[str, Draft] = field(default_factory=dict[str, Draft])
+    playbooks: dict[str, Draft] = field(default_factory=dict[str, Draft])
+    nameless: list[Draft] = field(default_factory=list[Draft])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def all(self) -> list[Draft]:
+        return [*self.processes.values(), *self.playbooks.values(), *self.nameless]
+
+    def add(self, path: Path, *, shipped: bool, time_scale: float, expected: str = "") -> None:
+        """Read one file; `expected` is process or playbook where the file itself does not tell."""
+        try:
+            reading = Reading(load_yaml(path), time_scale)
+        except ConfigError as error:
+            self.problems += error.problems
+            return
+        kind = kind_of(reading.document.data) or expected
+        if not kind:
+            said = "neither a playbook nor a process"
+            self.problems.append(
+                reading.document.problem((), said, "begin with “playbook: name” or “process: name”")
+            )
+            return
+        values = read_playbook(reading) if kind == "playbook" else read_process(reading)
+        draft = Draft(values.get(kind) or "", values, reading, shipped)
+        self._keep(draft, kind, self.playbooks if kind == "playbook" else self.processes)
+
+    def _keep(self, draft: Draft, kind: str, known: dict[str, Draft]) -> None:
+        if not draft.id:
+            self.nameless.append(draft)
+            return
+        before = known.get(draft.id)
+        if before is not None and not before.shipped:
+            said = f"the {kind} “{draft.id}” is declared twice"
+            fix = f"it is in {before.file} too; rename or remove one"
+            draft.reading.problem((kind,), said, fix)
+            self.nameless.append(draft)
+        else:
+            known[draft.id] = draft
+
+
+def kind_of(data: Any) -> str:
+    """playbook, process, or nothing: what a file is by its own first field."""
+    if isinstance(data, dict):
+        for kind, marks in (
+            ("playbook", ("playbook", "when", "verdict")),
+            ("process", ("process", "stages")),
+        ):
+            if any(mark in data for mark in marks):
+                return kind
+    return ""
+
+
+def read_drafts(
+    process_paths: Sequence[Path], playbook_paths: Sequence[Path], *, shipped: bool, time_scale: float
+) -> Drafts:
+    """Read the shipped files and a site's own, which replace the shipped ones of the same id."""
+    drafts = Drafts()
+    if shipped:
+        for path in files_in((SHIPPED / "processes", SHIPPED / "playbooks"), drafts.problems):
+            drafts.add(path, shipped=True, time_scale=time_scale)
+    seen: set[Path] = set()
+    for paths, expected in ((process_paths, "process"), (playbook_paths, "playbook")):
+        for path in files_in(paths, drafts.problems):
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                drafts.add(path, shipped=False, time_scale=time_scale, expected=expected)
+    return drafts
+
+
+def files_in(paths: Iterable[Path], problems: list[Problem]) -> list[Path]:
+    """The files named, and the *.yaml and *.yml files of the directories named, in the order of their names."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+        elif path.exists():
+            found.append(path)
+        else:
+            problems.append(Problem(str(path), 0, "", "there is no such file or directory", "check the path"))
+    return found
+
+
+def check_together(drafts: Drafts) -> None:
+    """Find the mistakes that lie between files; each is kept in the reading of the file that has to change.
+
+    A shipped playbook that does not fit the process with which a site has replaced the shipped one is left out.
+    """
+    actions = set(ACTIONS).union(*(process_file.actions_of(d.values) for d in drafts.processes.values()))
+    for playbook in [*drafts.playbooks.values(), *(d for d in drafts.nameless if "when" in d.values)]:
+        before = len(playbook.reading.problems)
+        _check_process(playbook, drafts)
+        _check_actions(playbook, actions)
+        process = drafts.processes.get(playbook.values.get("process") or "")
+        replaced = playbook.shipped and process is not None and not process.shipped
+        if replaced and len(playbook.reading.problems) > before:
+            del drafts.playbooks[playbook.id]
+    for playbook in list(drafts.playbooks.values()):
+        _check_depends_on(playbook, drafts)
+    _check_cycles(drafts)
+
+
+def _check_process(playbook: Draft, drafts: Drafts) -> None:
+    name = playbook.values.get("process")
+    if not name:
+        return
+    process = drafts.processes.get(name)
+    if process is None:
+        fix = nearest(name, drafts.processes) or f"the processes are {', '.join(sorted(drafts.processes))}"
+        playbook.reading.problem(("process",), f"there is no process “{name}”", fix)
+        return
+    stages = [s["id"] for s in process_file.stages_of(process.values) if s.get("id")]
+    named: list[tuple[NodePath, str]] = when.stages_of(playbook.values.get("when"))
+    if playbook.values.get("stage"):
+        named.append((("stage",), playbook.values["stage"]))
+    for path, stage in named:
+        if stage not in stages:
+            fix = nearest(stage, stages) or f"its stages are {', '.join(stages)}"
+            playbook.reading.problem(path, f"the process “{name}” has no stage “{stage}”", fix)
+    services = process_file.services_of(process.values)
+    for index, suspect in enumerate(playbook.values.get("suspects") or ()):
+        if suspect is not None and services and suspect not in services:
+            fix = nearest(suspect, services) or f"declare it under “calls” or “emits” of the process “{name}”"
+            said = f"the process “{name}” knows no service “{suspect}”"
+            playbook.reading.problem(("suspects", index), said, fix)
+
+
+def _check_actions(playbook: Draft, known: set[str]) -> None:
+    named = when.actions_of(playbook.values.get("when"))
+    named += [
+        (("unless", index), action)
+        for index, action in enumerate(playbook.values.get("unless") or ())
+        if action is not None
+    ]
+    for path, action in named:
+        if action not in known:
+            near = nearest(action, sorted(known))
+            way_out = "declare it under “emits” of the process if a system of yours says it"
+            said = f"no process and no vocabulary knows the event “{action}”"
+            playbook.reading.problem(path, said, f"{near} Else {way_out}" if near else way_out)
+
+
+def _check_depends_on(playbook: Draft, drafts: Drafts) -> None:
+    for index, name in enumerate(playbook.values.get("depends_on") or ()):
+        if name is not None and name not in drafts.playbooks and not _left_out(name, playbook):
+            others = sorted(set(drafts.playbooks) - {playbook.id})
+            fix = nearest(name, others) or f"the playbooks are {', '.join(others)}"
+            playbook.reading.problem(("depends_on", index), f"there is no playbook “{name}”", fix)
+
+
+def _left_out(name: str, playbook: Draft) -> bool:
+    return playbook.shipped and (SHIPPED / "playbooks" / f"{name}.yaml").exists()
+
+
+def _check_cycles(drafts: Drafts) -> None:
+    edges = {d.id: sorted({*d.says("depends_on")} - {d.id}) for d in drafts.playbooks.values()}
+    while cycle := find_cycle(edges):
+        playbook = drafts.playbooks[cycle[0]]
+        index = (playbook.values.get("depends_on") or ()).index(cycle[1])
+        said = f"the playbooks depend on each other in a circle: {' -> '.join(cycle)}"
+        fix = "leave it out of the one that is nearer to the cause"
+        playbook.reading.problem(("depends_on", index), said, fix)
+        edges[cycle[0]] = [name for name in edges[cycle[0]] if name != cycle[1]]

@@ -1,0 +1,159 @@
+"""Playbooks as a site writes them: the YAML form of `vocabulary.Playbook`, its mistakes, its schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ordertrace_rules.conditions.vocabulary import Condition
+from ordertrace_rules.fields import (
+    ACTION,
+    ID,
+    LONGEST_TITLE,
+    NAME,
+    SERVICE,
+    Duration,
+    Field,
+    Listing,
+    Reading,
+    Record,
+    Sentence,
+    String,
+    Whole,
+)
+from ordertrace_rules.vocabulary import GuideText, Playbook, ProposedAction, Step
+from ordertrace_rules.when import WHEN, build_condition, check_condition
+
+_GROUP = String(r"[a-zA-Z0-9_.-]{1,60}", "warehouse")
+
+STEP = Record(
+    (
+        Field("do", Sentence(), "what to do, as an order to one person", required=True),
+        Field("owner", NAME, "who does it", default=None),
+    )
+)
+
+GUIDE = Record(
+    (
+        Field("summary", Sentence(), "what is known from experience, in a sentence or two", required=True),
+        Field("steps", Listing(STEP, least=1), "what to do now, in this order", required=True),
+        Field("avoid", Listing(Sentence()), "what not to do, though it looks like help", default=[]),
+        Field("over_when", Sentence(), "how to know that it is over", required=True),
+    ),
+    hints={"text": "the sentence or two are “summary”", "do": "write it under “steps”"},
+)
+
+PROPOSED_ACTION = Record(
+    (
+        Field(
+            "kind",
+            String(choices=("manual_review", "notify_customer", "ticket", "degrade")),
+            "what is done once a person approves",
+            required=True,
+        ),
+        Field("title", Sentence(LONGEST_TITLE), "the button's text", required=True),
+    )
+)
+
+PLAYBOOK = Record(
+    (
+        Field("playbook", ID, "the playbook's name, such as paid_not_reserved", required=True),
+        Field("version", Whole(least=1), "a number that grows when the meaning changes", default=1),
+        Field("title", Sentence(LONGEST_TITLE), "what is observed, for people", required=True),
+        Field("verdict", Sentence(LONGEST_TITLE), "what it amounts to, in a few words", required=True),
+        Field("process", ID, "the process whose subjects it judges", required=True),
+        Field("severity", String(choices=("critical", "warning", "info")), "how loud it is", required=True),
+        Field("owner", NAME, "the team that is told"),
+        Field("stage", ID, "the stage whose healthy orders are compared with the affected ones"),
+        Field("when", WHEN, "the one condition that opens an incident", required=True),
+        Field("unless", Listing(ACTION, single=True), "events that excuse the order", default=[]),
+        Field(
+            "depends_on",
+            Listing(ID, single=True),
+            "playbooks that explain this one when they are open for the same order",
+            default=[],
+        ),
+        Field(
+            "group_by",
+            Listing(_GROUP, single=True),
+            "labels (or currency) that divide it into incidents of their own",
+            default=[],
+        ),
+        Field("reopen_within", Duration(), "how soon a new case re-opens a resolved incident", default="1h"),
+        Field("suspects", Listing(SERVICE, single=True), "services that people accuse first", default=[]),
+        Field("guide", GUIDE, "what its author knows and no log can tell", required=True),
+        Field("actions", Listing(PROPOSED_ACTION), "what a person may approve", default=[]),
+    ),
+    hints={
+        "id": "the name is the value of “playbook”",
+        "name": "the name is the value of “playbook”, the name for people “title”",
+        "condition": "the condition stands under “when”",
+        "within": "it belongs under “when”",
+        "happened": "it belongs under “when”",
+        "but_not": "it belongs under “when”",
+        "steps": "it belongs under “guide”",
+        "summary": "it belongs under “guide”",
+        "avoid": "it belongs under “guide”",
+        "over_when": "it belongs under “guide”",
+    },
+)
+
+
+def read_playbook(reading: Reading) -> Mapping[str, Any]:
+    """The fields of a playbook file, with its mistakes kept in `reading`; what is wrong is left out."""
+    values = PLAYBOOK.read(reading.document.data, (), reading) or {}
+    check_condition(values.get("when"), values.get("unless") or (), reading)
+    _check_groups(values.get("group_by") or (), reading)
+    if values.get("playbook") in (values.get("depends_on") or ()):
+        reading.problem(
+            ("depends_on",), "a playbook that depends on itself", "name the others that explain it"
+        )
+    return values
+
+
+def build_playbook(values: Mapping[str, Any], file: str) -> Playbook:
+    """The playbook that the fields of a file without mistakes mean."""
+    plain = (
+        "version",
+        "title",
+        "verdict",
+        "process",
+        "severity",
+        "unless",
+        "depends_on",
+        "group_by",
+        "suspects",
+    )
+    condition: Condition = build_condition(values["when"])
+    return Playbook(
+        id=values["playbook"],
+        **{name: values[name] for name in plain},
+        condition=condition,
+        stage=values["stage"] or "",
+        reopen_within=values["reopen_within"],
+        owner=values["owner"] or "",
+        guide=_guide(values["guide"]),
+        actions=tuple(ProposedAction(**action) for action in values["actions"]),
+        file=file,
+    )
+
+
+def _guide(values: Mapping[str, Any]) -> GuideText:
+    return GuideText(
+        summary=values["summary"],
+        steps=tuple(Step(step["do"], step["owner"] or "") for step in values["steps"]),
+        avoid=values["avoid"],
+        over_when=values["over_when"],
+    )
+
+
+def _check_groups(names: tuple[str | None, ...], reading: Reading) -> None:
+    for index, name in enumerate(names):
+        path = ("group_by", index)
+        if name is not None and name in names[:index]:
+            reading.problem(path, f"“{name}” is here twice", "keep one")
+        elif name is not None and name.startswith(("labels.", "order.")):
+            short = name.rpartition(".")[2]
+            reading.problem(path, "a field's full name", f"write the label's name alone: {short}")
+        elif name in ("order", "order_id", "id"):
+            reading.problem(
+                path, "an incident for each order", "name what orders share: warehouse, promotion"
+            )

@@ -1,0 +1,199 @@
+"""Processes as a site writes them: the YAML form of `vocabulary.Process`, its mistakes, its schema."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ordertrace_rules.fields import (
+    ACTION,
+    ID,
+    LONGEST_TITLE,
+    NAME,
+    SERVICE,
+    Duration,
+    Field,
+    Listing,
+    Reading,
+    Record,
+    Sentence,
+    String,
+    Table,
+    Whole,
+)
+from ordertrace_rules.vocabulary import Process, Stage
+
+_LATER = "calendars, pauses and stages for each parcel cannot be declared yet; leave it out"
+_ACTIONS = Listing(ACTION, single=True, least=1)
+_SERVICES = Listing(SERVICE, single=True)
+_CALL = String(r"[^\s|]+\s*->\s*[^\s|]+", "storefront -> payment", longest=210)
+
+STAGE = Record(
+    (
+        Field("id", ID, "the stage's name in playbooks and in the API, such as reservation", required=True),
+        Field("title", Sentence(LONGEST_TITLE), "its name for people", required=True),
+        Field("starts", _ACTIONS, "the events any of which begins it", required=True),
+        Field("ends", _ACTIONS, "the events any of which completes it", required=True),
+        Field(
+            "fails", Listing(ACTION, single=True), "the events any of which says that it failed", default=[]
+        ),
+        Field(
+            "services", _SERVICES, "who emits its end, so that silence can be told from absence", default=[]
+        ),
+        Field("target", Duration(), "how long it may take"),
+        Field("warning", Duration(), "how long it takes before it is worth a look; shorter than the target"),
+        Field("owner", NAME, "who is asked when it stalls"),
+        Field("waiting_title", Sentence(LONGEST_TITLE), "what an order that stands here is called in shops"),
+    ),
+    hints={
+        **dict.fromkeys(("calendar", "pauses", "per", "each", "complete_when", "parcels"), _LATER),
+        "name": "the name for people is “title”",
+        "start": "did you mean “starts”?",
+        "end": "did you mean “ends”?",
+    },
+)
+
+PROCESS = Record(
+    (
+        Field("process", ID, "the process's name, such as order_fulfilment", required=True),
+        Field("version", Whole(least=1), "a number that grows when the meaning changes", default=1),
+        Field(
+            "subject",
+            String(r"[a-z][a-z0-9_]{0,59}", "rma_id"),
+            "whose way it is: order, or the kind of a ref such as rma_id",
+            default="order",
+        ),
+        Field("title", Sentence(LONGEST_TITLE), "its name for people", required=True),
+        Field("stages", Listing(STAGE, least=1), "the legs of the way, in their usual order", required=True),
+        Field("ends", _ACTIONS, "the events any of which ends it, whatever stage it is in", required=True),
+        Field(
+            "calls", Listing(_CALL), "who asks whom and waits for the answer: caller -> callee", default=[]
+        ),
+        Field("emits", Table(ACTION, _SERVICES), "who emits an event, where no stage says so", default={}),
+        Field("subscribers", Table(NAME, _SERVICES), "who has to consume each message", default={}),
+    ),
+    hints={
+        **dict.fromkeys(("calendar", "calendars", "pauses", "parcels"), _LATER),
+        "id": "the name is the value of “process”",
+        "name": "the name is the value of “process”, the name for people “title”",
+    },
+)
+
+
+def read_process(reading: Reading) -> Mapping[str, Any]:
+    """The fields of a process file, with its mistakes kept in `reading`; what is wrong is left out."""
+    values = PROCESS.read(reading.document.data, (), reading) or {}
+    _check_stages(values.get("stages") or (), reading)
+    _check_calls(values.get("calls") or (), reading)
+    return values
+
+
+def build_process(values: Mapping[str, Any], file: str) -> Process:
+    """The process that the fields of a file without mistakes mean."""
+    return Process(
+        id=values["process"],
+        version=values["version"],
+        subject=values["subject"],
+        title=values["title"],
+        stages=tuple(_stage(stage) for stage in values["stages"]),
+        ends=values["ends"],
+        calls=tuple(call_ends(call) for call in values["calls"]),
+        emits=values["emits"],
+        subscribers=values["subscribers"],
+        file=file,
+    )
+
+
+def call_ends(call: str) -> tuple[str, str]:
+    """(caller, callee) of `storefront -> payment`."""
+    caller, _, callee = call.partition("->")
+    return caller.strip(), callee.strip()
+
+
+def actions_of(values: Mapping[str, Any]) -> set[str]:
+    """Every event action that a process speaks of."""
+    groups: list[Iterable[str | None]] = [values.get("ends") or (), values.get("emits") or ()]
+    groups += [stage.get(name) or () for stage in stages_of(values) for name in ("starts", "ends", "fails")]
+    return {action for group in groups for action in group if action}
+
+
+def services_of(values: Mapping[str, Any]) -> set[str]:
+    """Every service that a process speaks of."""
+    groups: list[Iterable[str | None]] = [call_ends(call) for call in values.get("calls") or () if call]
+    groups += [
+        named or () for name in ("emits", "subscribers") for named in (values.get(name) or {}).values()
+    ]
+    groups += [stage.get("services") or () for stage in stages_of(values)]
+    return {service for group in groups for service in group if service}
+
+
+def stages_of(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The stages that could be read."""
+    return [stage for stage in values.get("stages") or () if stage is not None]
+
+
+def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """One way round in a directed graph, its first node again at its end; empty where there is none."""
+    done: set[str] = set()
+    for start in edges:
+        trail: dict[str, Iterable[str]] = {start: iter(edges[start])} if start not in done else {}
+        while trail:
+            here = next(reversed(trail))
+            onward = next(iter(trail[here]), None)
+            if onward is None:
+                done.add(here)
+                del trail[here]
+            elif onward in trail:
+                nodes = list(trail)
+                return (*nodes[nodes.index(onward) :], onward)
+            elif onward not in done:
+                trail[onward] = iter(edges.get(onward, ()))
+    return ()
+
+
+def _stage(values: Mapping[str, Any]) -> Stage:
+    return Stage(
+        **{name: values[name] for name in ("id", "title", "starts", "ends", "fails", "services")},
+        target=values["target"],
+        warning=values["warning"],
+        owner=values["owner"] or "",
+        waiting_title=values["waiting_title"] or {},
+    )
+
+
+def _check_stages(stages: Iterable[Mapping[str, Any] | None], reading: Reading) -> None:
+    seen: dict[str, int] = {}
+    for index, stage in enumerate(stages):
+        here = ("stages", index)
+        if stage is None:
+            continue
+        stage_id = stage.get("id")
+        if stage_id in seen:
+            first = reading.document.line(("stages", seen[stage_id], "id"))
+            reading.problem((*here, "id"), f"stage “{stage_id}” is here twice", f"it is on line {first} too")
+        elif stage_id:
+            seen[stage_id] = index
+        both = set(stage.get("starts") or ()) & set(stage.get("ends") or ()) - {None}
+        if both:
+            said = f"“{min(both)}” both begins and completes the stage"
+            reading.problem((*here, "ends"), said, "name the event that comes after it", at_key=True)
+        target, warning = stage.get("target"), stage.get("warning")
+        if warning and not target and "target" in stage:
+            reading.problem((*here, "warning"), "a warning without a target", "add “target”")
+        elif warning and target and warning >= target:
+            reading.problem(
+                (*here, "warning"), "the warning comes no earlier than the target", "make it shorter"
+            )
+
+
+def _check_calls(calls: Iterable[str | None], reading: Reading) -> None:
+    edges: dict[str, list[str]] = {}
+    for index, call in enumerate(calls):
+        if call is None:
+            continue
+        caller, callee = call_ends(call)
+        cycle = find_cycle({**edges, caller: [*edges.get(caller, ()), callee]})
+        if cycle:
+            said = f"the calls go round: {' -> '.join(cycle)}"
+            fix = "the order of calls says which service is deeper: leave out answers and call-backs"
+            reading.problem(("calls", index), said, fix)
+        else:
+            edges.setdefault(caller, []).append(callee)

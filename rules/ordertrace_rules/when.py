@@ -1,0 +1,193 @@
+"""What may stand under a playbook's `when`: a condition by the field that it begins with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ordertrace_rules.conditions.count_in_window import CountInWindow
+from ordertrace_rules.conditions.happened_but_not import HappenedButNot
+from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.conditions.stage_overdue import StageOverdue
+from ordertrace_rules.conditions.vocabulary import Condition
+from ordertrace_rules.fields import (
+    ACTION,
+    ID,
+    Duration,
+    Field,
+    Listing,
+    Reading,
+    Record,
+    Schema,
+    Whole,
+    name_of,
+    nearest,
+)
+from ordertrace_rules.yamlfile import NodePath
+
+ANY_STAGE = "any"
+_ACTIONS = Listing(ACTION, single=True, least=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one condition is written, and what its fields become."""
+
+    record: Record
+    build: Callable[[Mapping[str, Any]], Condition]
+
+
+FORMS: Mapping[str, Form] = {
+    "happened": Form(
+        Record(
+            (
+                Field("happened", _ACTIONS, "the events the first of which starts the clock", required=True),
+                Field("but_not", _ACTIONS, "the events any of which was to follow", required=True),
+                Field("within", Duration(), "how long it may take", required=True),
+            )
+        ),
+        lambda v: HappenedButNot(v["happened"], v["but_not"], v["within"]),
+    ),
+    "stage_overdue": Form(
+        Record(
+            (
+                Field(
+                    "stage_overdue",
+                    Listing(ID, single=True, least=1),
+                    "the stages that are judged against their target, or any",
+                    required=True,
+                ),
+            )
+        ),
+        lambda v: StageOverdue(() if v["stage_overdue"] == (ANY_STAGE,) else v["stage_overdue"]),
+    ),
+    "count_of": Form(
+        Record(
+            (
+                Field("count_of", _ACTIONS, "the events that are counted", required=True),
+                Field("at_least", Whole(least=1, most=10_000), "how many are too many", required=True),
+                Field("window", Duration(), "the time within which they are counted", required=True),
+                Field("until", Listing(ACTION, single=True), "the events that resolve it", default=[]),
+            )
+        ),
+        lambda v: CountInWindow(v["count_of"], v["at_least"], v["window"], v["until"]),
+    ),
+    "logs_missing": Form(
+        Record(
+            (
+                Field(
+                    "logs_missing",
+                    Record(
+                        (
+                            Field(
+                                "silent_after",
+                                Duration(),
+                                "how long a service may be silent without a goodbye",
+                                default="10m",
+                            ),
+                        )
+                    ),
+                    "the logs of a service are missing; the subject is the service",
+                    required=True,
+                ),
+            )
+        ),
+        lambda v: LogsMissing(v["logs_missing"]["silent_after"]),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """The kind of field that holds a condition: read as (the name of its form, its fields)."""
+
+    def read(self, value: Any, path: NodePath, reading: Reading) -> tuple[str, dict[str, Any]] | None:
+        choice = f"begin with one of {', '.join(FORMS)}"
+        if not isinstance(value, dict):
+            reading.problem(path, f"a condition is needed, this is {name_of(value)}", choice)
+            return None
+        given = cast(dict[str, Any], value)
+        named = [name for name in FORMS if name in given]
+        if len(named) > 1:
+            said = f"two conditions at once: {' and '.join(named)}"
+            reading.problem((*path, named[1]), said, "make a playbook of each", at_key=True)
+            return None
+        form = named[0] if named else _guess(given)
+        if form is None:
+            unknown = next(iter(given), "")
+            fix = nearest(unknown, FORMS) or choice
+            reading.problem((*path, unknown), "a condition that is not known", fix, at_key=True)
+            return None
+        fields = FORMS[form].record.read(given, path, reading)
+        return (form, fields) if fields is not None else None
+
+    def schema(self) -> Schema:
+        return {"oneOf": [form.record.schema() for form in FORMS.values()]}
+
+
+WHEN = When()
+
+
+def build_condition(when: tuple[str, Mapping[str, Any]]) -> Condition:
+    """The condition that sound fields mean."""
+    form, fields = when
+    return FORMS[form].build(fields)
+
+
+def check_condition(
+    when: tuple[str, Mapping[str, Any]] | None, unless: tuple[str | None, ...], reading: Reading
+) -> None:
+    """Mistakes that lie between the fields of a condition."""
+    if when is None:
+        return
+    form, fields = when
+    if form == "happened":
+        _refuse_common(fields, "happened", "but_not", "what happened is also what should follow", reading)
+        excused = set(fields.get("happened") or ()) & set(unless) - {None}
+        if excused:
+            said = f"“{min(excused)}” starts the clock and excuses the order at once"
+            reading.problem(("unless",), said, "take it out of one of the two")
+    elif form == "count_of":
+        _refuse_common(fields, "count_of", "until", "what is counted also resolves it", reading)
+    elif form == "stage_overdue":
+        stages = fields.get("stage_overdue") or ()
+        if ANY_STAGE in stages and len(stages) > 1:
+            said = f"“{ANY_STAGE}” beside other stages"
+            reading.problem(("when", "stage_overdue"), said, f"write {ANY_STAGE} alone, or the stages")
+
+
+def stages_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePath, str]]:
+    """The stages that a condition names, with the place of each."""
+    if when is None or when[0] != "stage_overdue":
+        return []
+    stages = when[1].get("stage_overdue") or ()
+    return [
+        (("when", "stage_overdue", index), stage)
+        for index, stage in enumerate(stages)
+        if stage not in (None, ANY_STAGE)
+    ]
+
+
+def actions_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePath, str]]:
+    """The event actions that a condition names, with the place of each."""
+    if when is None:
+        return []
+    return [
+        (("when", name, index), action)
+        for name in ("happened", "but_not", "count_of", "until")
+        for index, action in enumerate(when[1].get(name) or ())
+        if action is not None
+    ]
+
+
+def _guess(given: Mapping[str, Any]) -> str | None:
+    """The form whose fields these are, though the one that it begins with is missing."""
+    for name, form in FORMS.items():
+        if any(field.name in given for field in form.record.fields):
+            return name
+    return None
+
+
+def _refuse_common(fields: Mapping[str, Any], one: str, other: str, said: str, reading: Reading) -> None:
+    common = set(fields.get(one) or ()) & set(fields.get(other) or ()) - {None}
+    if common:
+        reading.problem(("when", other), f"{said}: “{min(common)}”", "name another event")
