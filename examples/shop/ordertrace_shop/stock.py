@@ -47,10 +47,12 @@ class Reservation:
 class Stock:
     """Stock that is consistent before it is available: a deduction that cannot be proved is refused."""
 
-    def __init__(self, path: Path, history: int = HISTORY, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, path: Path, history: int = HISTORY, patience: float = PATIENCE, opening: int = OPENING_STOCK
+    ) -> None:
         self._database = Database(path, SCHEMA, patience)
         if not self._database.rows("SELECT 1 FROM stock LIMIT 1"):
-            self._open_books(history)
+            self._open_books(history, opening)
 
     def deduct(self, order_no: str, sku: str, quantity: int) -> Reservation:
         """Take `quantity` units of `sku` for an order; a repeated order gets the reservation it has.
@@ -103,17 +105,17 @@ class Stock:
         )
         return reservation
 
-    def _open_books(self, history: int) -> None:
+    def _open_books(self, history: int, opening: int) -> None:
         """Years of movements that come out at the opening stock."""
         skus = (HOT_SKU, *COLD_SKUS)
         movements = [
             (skus[n % len(skus)], 1 if n // len(skus) % 2 else -1, f"{n:07d}", 0.0) for n in range(history)
         ]
         totals = {sku: sum(q for s, q, *_ in movements if s == sku) for sku in skus}
-        opening = [(sku, OPENING_STOCK - totals[sku], "opening", 0.0) for sku in skus]
+        first = [(sku, opening - totals[sku], "opening", 0.0) for sku in skus]
         with self._database.transaction() as connection:
             connection.executemany(
                 "INSERT INTO ledger (sku, quantity, reference, booked_at) VALUES (?, ?, ?, ?)",
-                opening + movements,
+                first + movements,
             )
-            connection.executemany("INSERT INTO stock VALUES (?, ?)", [(sku, OPENING_STOCK) for sku in skus])
+            connection.executemany("INSERT INTO stock VALUES (?, ?)", [(sku, opening) for sku in skus])
