@@ -1,0 +1,262 @@
+"""Mapping rules: what a system's logs already say, in the words of the vocabulary, without touching it.
+
+A rule set is a file; `mapping_file` reads it. The first rule of a set whose `when` fits a record makes events
+of it: none (`drop`), one, or several (a row with a time for each stage).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Any, cast
+
+from ordertrace_instrumentation import vocabulary as ecs
+from ordertrace_rules.errors import RecordError
+from ordertrace_rules.times import NS, format_instant, parse_instant
+
+Fields = dict[str, Any]
+FLUENT_TAG = "fluent.tag"
+MATCHED_LENGTH = 4096
+"""Characters of a message that a regular expression sees: a bad expression takes time with the length."""
+
+_UNITS = {"epoch_s": NS, "epoch_ms": 1_000_000, "epoch_us": 1_000, "epoch_ns": 1}
+TIME_FORMATS = ("rfc3339", *_UNITS)  # else a format of `datetime.strptime`
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which records a rule is for. All that is given must hold; of each list one is enough."""
+
+    sources: tuple[re.Pattern[str], ...] = ()
+    services: tuple[re.Pattern[str], ...] = ()
+    tags: tuple[re.Pattern[str], ...] = ()
+    equals: tuple[tuple[str, frozenset[str]], ...] = ()
+    message: re.Pattern[str] | None = None
+
+    def match(self, fields: Fields, source: str) -> Mapping[str, Any] | None:
+        """The named groups found in the message, `{}` where none are asked for; None where it does not fit."""
+        for patterns, value in (
+            (self.sources, source),
+            (self.services, fields.get(ecs.SERVICE_NAME, "")),
+            (self.tags, fields.get(FLUENT_TAG, "")),
+        ):
+            if patterns and not any(p.fullmatch(str(value)) for p in patterns):
+                return None
+        for name, allowed in self.equals:
+            if text_of(fields.get(name)) not in allowed:
+                return None
+        if self.message is None:
+            return _NO_GROUPS
+        found = self.message.search(str(fields.get(ecs.MESSAGE, ""))[:MATCHED_LENGTH])
+        return None if found is None else {k: v for k, v in found.groupdict().items() if v is not None}
+
+
+_NO_GROUPS: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRule:
+    """Where the time of an event stands and how it is written. Of several fields the latest instant counts."""
+
+    fields: tuple[str, ...]
+    formats: tuple[str, ...] = ("rfc3339",)
+    zone: tzinfo = UTC
+
+    def read(self, values: Mapping[str, Any]) -> str:
+        """The instant as RFC 3339, "" where none of the fields has one. Raises RecordError `bad_time`."""
+        found = [v for name in self.fields if (v := values.get(name)) not in (None, "")]
+        return format_instant(max(map(self._instant, found))) if found else ""
+
+    def _instant(self, value: object) -> int:
+        text = text_of(value).strip()
+        for form in self.formats:
+            try:
+                return self._by(form, text)
+            except (ValueError, OverflowError, ArithmeticError):
+                continue
+        raise RecordError("bad_time", f"{text[:60]!r} is not written as {' or '.join(self.formats)}")
+
+    def _by(self, form: str, text: str) -> int:
+        if form == "rfc3339":
+            if text[-1:] not in "Zz" and not re.search(r"[+-]\d\d:?\d\d$", text):
+                # without an offset it is local time; only whole seconds pass through datetime
+                return parse_instant(text) - self._offset(parse_instant(text))
+            return parse_instant(text)
+        if form in _UNITS:
+            whole, _, fraction = text.partition(".")
+            unit = _UNITS[form]
+            return int(whole) * unit + (int(float("0." + fraction) * unit) if fraction else 0)
+        moment = datetime.strptime(text, form)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=self.zone)
+        difference = moment - _EPOCH
+        return (difference.days * 86_400 + difference.seconds) * NS + difference.microseconds * 1_000
+
+    def _offset(self, local: int) -> int:
+        moment = datetime.fromtimestamp(local // NS, UTC).replace(tzinfo=self.zone)
+        offset = moment.utcoffset()
+        return round(offset.total_seconds()) * NS if offset else 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRule:
+    """Which of a system's own words mean success, which failure; any other is unknown."""
+
+    field: str
+    words: Mapping[str, str]  # in lower case -> success | failure | unknown
+
+    def read(self, values: Mapping[str, Any]) -> str:
+        return self.words.get(text_of(values.get(self.field)).strip().lower(), "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Text with `{field}` in it, or another constant. A field is a named group, else a field of the record."""
+
+    constant: Any
+    parts: tuple[tuple[str, str], ...] = ()  # (text before, field), the last with an empty field
+
+    @classmethod
+    def parse(cls, value: Any) -> "Template":
+        """`{{` and `}}` stand for braces. Raises ValueError at a brace that is not closed or not opened."""
+        if not isinstance(value, str) or ("{" not in value and "}" not in value):
+            return cls(value)
+        parts: list[tuple[str, str]] = []
+        text, position = "", 0
+        for found in _BRACES.finditer(value):
+            text += value[position : found.start()]
+            position = found.end()
+            if found[0] in ("{{", "}}"):
+                text += found[0][0]
+            elif found["field"]:
+                parts.append((text, found["field"].strip()))
+                text = ""
+            else:
+                raise ValueError(f"a brace alone: {found[0]!r}")
+        return cls(None, (*parts, (text + value[position:], "")))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(name for _, name in self.parts if name)
+
+    def fill(self, values: Mapping[str, Any]) -> Any:
+        """The value, None where a field that it names is missing or empty. One field alone keeps its type."""
+        if not self.parts:
+            return self.constant
+        if any(values.get(name) in (None, "") for name in self.fields):
+            return None
+        if len(self.parts) == 2 and self.parts[0][0] == self.parts[1][0] == "":
+            return values[self.parts[0][1]]
+        return "".join(text + (text_of(values[name]) if name else "") for text, name in self.parts)
+
+
+_BRACES = re.compile(r"\{\{|\}\}|\{(?P<field>[^{}]+)\}|[{}]")
+
+
+@dataclass(frozen=True, slots=True)
+class EventRule:
+    """One event that a rule makes."""
+
+    when: When = field(default_factory=When)
+    time: TimeRule | None = None
+    outcome: OutcomeRule | None = None
+    sets: tuple[tuple[str, Template], ...] = ()
+
+    def make(self, kept: Fields, values: Mapping[str, Any], *, required: bool) -> Fields | None:
+        """The event's fields; None where its time is not there and it is one of several."""
+        event = dict(kept)
+        if self.time is not None:
+            at = self.time.read(values)
+            if at:
+                event[ecs.TIMESTAMP] = at
+            elif not required:
+                return None
+            else:
+                raise RecordError("no_time", f"{' and '.join(self.time.fields)} is missing or empty")
+        if self.outcome is not None:
+            event[ecs.EVENT_OUTCOME] = self.outcome.read(values)
+        for name, template in self.sets:
+            value = template.fill(values)
+            if value is not None:
+                event[name] = value
+        return event
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What becomes of the records that `when` fits."""
+
+    name: str
+    when: When
+    events: tuple[EventRule, ...] = ()  # empty: the records are dropped, and counted
+    keep: frozenset[str] | None = None  # the record's own fields that stay; None: all
+    several: bool = False  # an event whose time is not there has not happened
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The rules of one file."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What the rules made of one record: `rule` is empty where none fitted, and the record is as it was."""
+
+    events: Sequence[Fields]
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """All rule sets of a site by name."""
+
+    sets: Mapping[str, RuleSet] = field(default_factory=dict[str, RuleSet])
+
+    @classmethod
+    def of(cls, sets: Iterable[RuleSet]) -> "Mappings":
+        return cls({s.name: s for s in sets})
+
+    def apply(self, fields: Fields, source: str, mapping: str | None = None) -> Mapped:
+        """Map one flat record by the rule set `mapping`, or by all of them in the order of their names.
+
+        Raises KeyError for a set that is not there, RecordError where a time is missing or cannot be read.
+        """
+        for rule_set in self._chosen(mapping):
+            for rule in rule_set.rules:
+                groups = rule.when.match(fields, source)
+                if groups is not None:
+                    return Mapped(_apply(rule, fields, groups, source), f"{rule_set.name}/{rule.name}")
+        return Mapped((fields,))
+
+    def _chosen(self, mapping: str | None) -> Iterable[RuleSet]:
+        return self.sets.values() if mapping is None else (self.sets[mapping],)
+
+
+def text_of(value: object) -> str:
+    """A field's value as it is compared and put into templates."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(text_of(item) for item in cast(list[object], value))
+    return str(value)
+
+
+def _apply(rule: Rule, fields: Fields, groups: Mapping[str, Any], source: str) -> list[Fields]:
+    values = {**fields, **groups} if groups else fields
+    keep = rule.keep
+    kept = fields if keep is None else {k: v for k, v in fields.items() if k in keep}
+    made: list[Fields] = []
+    for event_rule in rule.events:
+        found = event_rule.when.match(fields, source)
+        if found is not None:
+            event = event_rule.make(kept, {**values, **found} if found else values, required=not rule.several)
+            if event is not None:
+                made.append(event)
+    return made
