@@ -118,9 +118,9 @@ def actions_of(values: Mapping[str, Any]) -> set[str]:
 def services_of(values: Mapping[str, Any]) -> set[str]:
     """Every service that a process speaks of."""
     groups: list[Iterable[str | None]] = [call_ends(call) for call in values.get("calls") or () if call]
-    groups += [
-        named or () for name in ("emits", "subscribers") for named in (values.get(name) or {}).values()
-    ]
+    for name in ("emits", "subscribers"):
+        table: Mapping[str, Iterable[str | None] | None] = values.get(name) or {}
+        groups += [named or () for named in table.values()]
     groups += [stage.get("services") or () for stage in stages_of(values)]
     return {service for group in groups for service in group if service}
 

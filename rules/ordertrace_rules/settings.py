@@ -1,0 +1,183 @@
+"""What a site sets, from `ordertrace.yaml` and the environment, checked as a whole.
+
+The file is the one given, else the one that ORDERTRACE_CONFIG names, else ./ordertrace.yaml if it is there.
+A variable ORDERTRACE_<NAME> wins over the file; an empty one counts as not set. Paths in the file are relative
+to the file, paths in the environment to the working directory.
+"""
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ordertrace_rules.aliases import DEFAULT_KINDS, AliasKind
+from ordertrace_rules.completeness import CompletenessRules, Judgement
+from ordertrace_rules.errors import ConfigError, Problem
+from ordertrace_rules.fields import Reading
+from ordertrace_rules.setting_table import CONFIG, PREFIX, SETTINGS, data_of, variable_of
+from ordertrace_rules.yamlfile import NodePath, Place, Span, YamlDocument, load_yaml
+
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+DEFAULT_FILE = Path("ordertrace.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSource:
+    """A platform or carrier that posts to us under its own name and token."""
+
+    token: str = field(repr=False)
+    mapping: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TailedFile:
+    """A log file that is followed. `service` stands where its lines do not say one."""
+
+    path: Path
+    service: str = ""
+    mapping: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, with defaults filled in. Durations are nanoseconds. Secrets are not in its repr."""
+
+    store: Literal["sqlite", "memory"]
+    sqlite_path: Path
+    namespace: str
+    host: str
+    port: int  # 0: the system's choice
+    token: str = field(repr=False)
+    public_url: str  # without a slash at its end
+    forward_host: str
+    forward_port: int | None  # 0: the system's choice; None: off
+    forward_shared_key: str = field(repr=False)
+    tick_interval: int
+    time_scale: float
+    processes: tuple[Path, ...]
+    playbooks: tuple[Path, ...]
+    mappings: tuple[Path, ...]
+    masks: tuple[str, ...]
+    mask_key: str = field(repr=False)
+    sources: Mapping[str, WebhookSource]
+    tail: tuple[TailedFile, ...]
+    completeness: CompletenessRules
+    alias_kinds: Mapping[str, AliasKind]
+    language: Literal["en", "zh"]
+    retention: int
+    alerting: Mapping[str, Any] = field(repr=False)  # as written; `ordertrace_alerting.config` reads it
+    document: YamlDocument | None = field(repr=False, compare=False)  # the file; None without one
+
+    def alerting_problem(self, path: NodePath, message: str, fix: str = "") -> Problem:
+        """A mistake at `path` within `alerting`, with its place in the file."""
+        if self.document is None:
+            return Problem("alerting", 0, "", message, fix)
+        return self.document.problem(("alerting", *path), message, fix)
+
+
+def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the file and the environment. Raises ConfigError with every mistake of both."""
+    environ = os.environ if environ is None else environ
+    document = _document(config, environ)
+    of_file = Reading(document or YamlDocument(str(DEFAULT_FILE), {}, (), {}))
+    of_environment = Reading(_environment_document(environ))
+    values = CONFIG.read(of_file.document.data, (), of_file) or {}
+    for each in SETTINGS:
+        if each.name in of_environment.document.data:
+            given = of_environment.document.data[each.name]
+            values[each.name] = each.kind.read(given, (each.name,), of_environment)
+    _check_open_doors(values, of_file, of_environment)
+    problems = [*of_file.problems, *(replace(p, line=0) for p in of_environment.problems)]
+    problems += _misspelt(environ)
+    if problems:
+        raise ConfigError(problems)
+    return _build(values, document)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _document(config: Path | None, environ: Mapping[str, str]) -> YamlDocument | None:
+    if config is None and environ.get(CONFIG_VARIABLE):
+        config = Path(environ[CONFIG_VARIABLE])
+    if config is None and DEFAULT_FILE.exists():
+        config = DEFAULT_FILE
+    return None if config is None else load_yaml(config)
+
+
+def _environment_document(environ: Mapping[str, str]) -> YamlDocument:
+    """The variables as a document, so that a mistake in one is shown like a mistake in the file."""
+    given = [s for s in SETTINGS if (variable := variable_of(s)) and environ.get(variable, "").strip()]
+    data = {s.name: data_of(s, environ[variable_of(s)]) for s in given}
+    lines = tuple(f"{variable_of(s)}={environ[variable_of(s)]}" for s in given)
+    spans = [Span(number, 1, len(line)) for number, line in enumerate(lines, start=1)]
+    places: dict[NodePath, Place] = {
+        (s.name,): Place(span, span) for s, span in zip(given, spans, strict=True)
+    }
+    return YamlDocument("environment", data, lines, places)
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[Problem]:
+    """Variables that are nearly a setting's. Others with our prefix belong to the instrumentation."""
+    known = [variable for s in SETTINGS if (variable := variable_of(s))] + [CONFIG_VARIABLE]
+    names = [variable.removeprefix(PREFIX) for variable in known]
+    problems: list[Problem] = []
+    for name in sorted(set(environ) - set(known)):
+        if name.startswith(PREFIX) and (
+            near := difflib.get_close_matches(name[len(PREFIX) :], names, 1, 0.8)
+        ):
+            fix = f"did you mean {PREFIX}{near[0]}?"
+            problems.append(Problem("environment", 0, name, f"{name} is not a setting", fix))
+    return problems
+
+
+def _check_open_doors(values: Mapping[str, Any], of_file: Reading, of_environment: Reading) -> None:
+    """Whoever can reach an open port can read customers' orders and write events: ask for a secret."""
+    doors = (("host", "port", "token"), ("forward_host", "forward_port", "forward_shared_key"))
+    for host, port, secret in doors:
+        off = port in values and values[port] is None
+        if values.get(host) and not is_loopback(values[host]) and not off and not values.get(secret):
+            reading = of_environment if host in of_environment.document.data else of_file
+            fix = f"set {secret} (or {PREFIX}{secret.upper()}), or leave {host} at 127.0.0.1"
+            reading.problem((host,), f"listening beyond this machine without “{secret}”", fix)
+
+
+def _build(values: dict[str, Any], document: YamlDocument | None) -> Settings:
+    lateness: int = values.pop("default_lateness")
+    by_service = {
+        service: Judgement(given["source"], lateness if given["lateness"] is None else given["lateness"])
+        for service, given in values["completeness"].items()
+    }
+    kinds = {
+        kind: AliasKind(given["exclusive"], given["reuse_after"], given["issuer_label"] or "")
+        for kind, given in values["alias_kinds"].items()
+    }
+    built: dict[str, Any] = {
+        "public_url": (values["public_url"] or _local_url(values["host"], values["port"])).rstrip("/"),
+        "sources": {name: WebhookSource(**given) for name, given in values["sources"].items()},
+        "tail": tuple(
+            TailedFile(given["path"], given["service"] or "", given["mapping"]) for given in values["tail"]
+        ),
+        "completeness": CompletenessRules(Judgement(lateness=lateness), by_service),
+        "alias_kinds": {**DEFAULT_KINDS, **kinds},
+    }
+    secrets = {name: values[name] or "" for name in ("token", "forward_shared_key", "mask_key")}
+    return Settings(**{**values, **secrets, **built}, document=document)
+
+
+def _local_url(host: str, port: int) -> str:
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        return f"http://localhost:{port}"
+    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"
