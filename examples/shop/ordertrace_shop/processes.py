@@ -56,7 +56,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                env={**os.environ, **_import_path(), **(environment or {})},
+                env={**_environment(), **(environment or {})},
                 start_new_session=True,  # Ctrl-C is ours: we end them in order
             )
         self._children.append(Child(name, popen, ready_file, log_file))
@@ -109,6 +109,7 @@ def _signal(child: Child, number: signal.Signals) -> None:
         child.popen.send_signal(number)
 
 
-def _import_path() -> dict[str, str]:
-    """Children import what we import, from a checkout as from an installed wheel."""
-    return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+def _environment() -> dict[str, str]:
+    """Ours without what steers ordertrace, and with our import path: a checkout serves as an installed wheel does."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ORDERTRACE_", "OTEL_"))}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

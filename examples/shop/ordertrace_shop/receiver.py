@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ class Delivery:
     id: str  # webhook-id
     verified: bool
     body: Mapping[str, Any]
+
+
+def new_secret() -> str:
+    """A secret for both ends."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def verify(secret: str, headers: Mapping[str, str], body: bytes) -> bool:

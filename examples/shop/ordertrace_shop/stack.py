@@ -25,7 +25,7 @@ def start(processes: Processes, configuration: Path, threads: int) -> Addresses:
     Raises ProcessFailed.
     """
     _shop(processes, "carrier", threads)
-    processes.start("ordertrace", "ordertrace_rules", ["serve", "--config", str(configuration)])
+    processes.start("ordertrace", "ordertrace_rules", ["--config", str(configuration), "serve"])
     ordertrace = processes.addresses("ordertrace", START)
     shim = {
         "ORDERTRACE_TRANSPORT": f"forward://{ordertrace['forward']}",
