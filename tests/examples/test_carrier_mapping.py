@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+
 from ordertrace_rules.intake.intake import Reader
 from ordertrace_rules.intake.mapping_file import load_mappings
 from ordertrace_rules.intake.masking import DEFAULT_MASKS, Masker

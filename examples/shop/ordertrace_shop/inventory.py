@@ -29,7 +29,8 @@ def create_app(stock: Stock) -> Flask:
             except DeductFailed as failure:
                 log.warning("%s", failure)
                 event("inventory.reserve_failed", outcome="failure", reason=failure.reason, sku=sku)
-                return jsonify(error=str(failure), reason=failure.reason), 503
+                refused = 503 if failure.reason == "lock_timeout" else 409
+                return jsonify(error=str(failure), reason=failure.reason), refused
             link(reservation_id=reservation.id)
             event("inventory.reserved", sku=sku)
             return jsonify(reservation_id=reservation.id), 201

@@ -15,14 +15,10 @@ log = structlog.stdlib.get_logger("payment.gateway")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments (
-    id INTEGER PRIMARY KEY, merchant_order TEXT NOT NULL, amount REAL NOT NULL, currency TEXT NOT NULL,
-    state TEXT NOT NULL
+    id INTEGER PRIMARY KEY, payment_id TEXT UNIQUE, merchant_order TEXT NOT NULL,
+    amount REAL NOT NULL, currency TEXT NOT NULL, state TEXT NOT NULL
 );
 """
-
-
-def payment_id(number: int) -> str:
-    return f"pay_{number:08x}"
 
 
 def create_app(database: Database) -> Flask:
@@ -37,17 +33,20 @@ def create_app(database: Database) -> Flask:
                     "INSERT INTO payments (merchant_order, amount, currency, state) VALUES (?, ?, ?, ?)",
                     (asked["merchant_order"], asked["amount"], asked["currency"], "authorised"),
                 )
-            payment = payment_id(row.lastrowid or 0)
+                payment = f"pay_{row.lastrowid:08d}"
+                connection.execute(
+                    "UPDATE payments SET payment_id = ? WHERE id = ?", (payment, row.lastrowid)
+                )
             link(payment_id=payment)
             log.info("authorised", amount=asked["amount"], currency=asked["currency"])
             return jsonify(payment_id=payment), 201
 
     @app.post("/payments/<payment>/capture")
     def capture(payment: str) -> ResponseReturnValue:
-        number = int(payment.removeprefix("pay_"), 16)
         with database.transaction() as connection:
             changed = connection.execute(
-                "UPDATE payments SET state = 'captured' WHERE id = ? AND state = 'authorised'", (number,)
+                "UPDATE payments SET state = 'captured' WHERE payment_id = ? AND state = 'authorised'",
+                (payment,),
             )
         if not changed.rowcount:
             return jsonify(error=f"{payment} is not authorised"), 409

@@ -58,9 +58,13 @@ class Warehouse:
         self._to_pick.put(shipment)
         return shipment
 
+    def next_to_pick(self) -> Shipment:
+        """Wait for the shipment that came first."""
+        return self._to_pick.get()
+
     def pick_for_ever(self) -> None:
         while True:
-            shipment = self._to_pick.get()
+            shipment = self.next_to_pick()
             try:
                 self.send_out(shipment)
             except Exception:
