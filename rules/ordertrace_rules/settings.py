@@ -88,7 +88,10 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     for each in SETTINGS:
         if each.name in of_environment.document.data:
             given = of_environment.document.data[each.name]
-            values[each.name] = each.kind.read(given, (each.name,), of_environment)
+            before = len(of_environment.problems)
+            value = each.kind.read(given, (each.name,), of_environment)
+            if len(of_environment.problems) == before:
+                values[each.name] = value
     _check_open_doors(values, of_file, of_environment)
     problems = [*of_file.problems, *(replace(p, line=0) for p in of_environment.problems)]
     problems += _misspelt(environ)
@@ -169,8 +172,9 @@ def _build(values: dict[str, Any], document: YamlDocument | None) -> Settings:
         "completeness": CompletenessRules(Judgement(lateness=lateness), by_service),
         "alias_kinds": {**DEFAULT_KINDS, **kinds},
     }
-    secrets = {name: values[name] or "" for name in ("token", "forward_shared_key", "mask_key")}
-    return Settings(**{**values, **secrets, **built}, document=document)
+    built |= {name: values[name] or "" for name in ("token", "forward_shared_key", "mask_key")}
+    built = {**values, **built}
+    return Settings(**built, document=document)
 
 
 def _local_url(host: str, port: int) -> str:
