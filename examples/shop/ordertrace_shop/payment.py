@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from ordertrace_instrumentation import configure, link, order
+from ordertrace_instrumentation import configure, event, link, order
 from ordertrace_shop.database import Database
 from ordertrace_shop.service import listen, parse_options
 
@@ -50,6 +50,7 @@ def create_app(database: Database) -> Flask:
             )
         if not changed.rowcount:
             return jsonify(error=f"{payment} is not authorised"), 409
+        event("payment.captured", payment_id=payment)
         return jsonify(state="captured")
 
     return app

@@ -13,6 +13,7 @@ from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from ordertrace_instrumentation import configure, event, link, order
+from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_shop.database import Database
 from ordertrace_shop.service import Peer, listen, parse_options
 
@@ -51,10 +52,8 @@ class Checkout:
         amount = basket.quantity * UNIT_PRICE
         order_no = self._new_order(basket, amount)
         with order(order_no):
-            labels = {"sku": basket.sku, "channel": "web"}
-            if basket.promotion:
-                labels["promotion"] = basket.promotion
-            event("order.placed", **labels)
+            money = {ecs.ORDER_AMOUNT: amount, ecs.ORDER_CURRENCY: CURRENCY}
+            event("order.placed", sku=basket.sku, promotion=basket.promotion or None, channel="web", **money)
             if not self._pay(order_no, amount):
                 return order_no, self._set_status(order_no, "payment_failed")
             self._set_status(order_no, "waiting_for_outbound")
