@@ -1,0 +1,100 @@
+"""The diagnosis as one function: cohorts in, named causes and cleared suspects out."""
+
+from collections.abc import Sequence
+
+from ordertrace_rules.diagnosis import attributes, handover, latency, new_errors, parameters, succession
+from ordertrace_rules.diagnosis.clearance import cleared
+from ordertrace_rules.diagnosis.cohort import Case, sample
+from ordertrace_rules.diagnosis.findings import Finding, lines_of
+from ordertrace_rules.diagnosis.noise import floor
+from ordertrace_rules.diagnosis.observation import Observation, observe
+from ordertrace_rules.diagnosis.precedence import depends_on, ranked
+from ordertrace_rules.diagnosis.stops import last_words, stopped_at
+from ordertrace_rules.diagnosis.templates import Miner
+from ordertrace_rules.locales.catalogue import say
+from ordertrace_rules.vocabulary import Cause, Diagnosis, Evidence, Process, Suspect
+
+
+def diagnose(
+    affected: Sequence[Case],
+    healthy: Sequence[Case],
+    process: Process | None = None,
+    suspects: Sequence[str] = (),
+) -> Diagnosis:
+    """Compare affected subjects with healthy ones that passed the same stage lately.
+
+    `suspects` are services that people accuse first: they lead the cleared. The result depends on the
+    arguments alone, not on their order; what was left out by sampling it says itself.
+    """
+    sampled = _sampled(len(affected), len(healthy))
+    affected = sample(affected, parameters.MAX_AFFECTED)
+    healthy = sample(healthy, parameters.MAX_HEALTHY)
+    ours, theirs = _observe(affected, healthy)
+    stops, words = stopped_at(ours, process), last_words(ours)
+    if not ours or len(theirs) < parameters.MIN_HEALTHY:
+        return Diagnosis(
+            "no_baseline", len(ours), len(theirs), stopped_at=stops, last_words=words, sampled=sampled
+        )
+    noise = floor(theirs, _contrasts)
+    ranking = ranked(_contrasts(ours, theirs), depends_on([*ours, *theirs], process))
+    concentrated = [f for f in attributes.contrast(ours, theirs) if f.score > noise]
+    cause = _cause(ranking[0]) if ranking and ranking[0].score > noise else None
+    return Diagnosis(
+        verdict="localised" if cause else "no_localised_cause",
+        affected=len(ours),
+        healthy=len(theirs),
+        suspects=tuple(_suspect(finding, noise) for finding in (*ranking, *concentrated)),
+        cleared=cleared(ours, theirs, ranking, noise, suspects),
+        cause=cause,
+        stopped_at=stops,
+        last_words=words,
+        sampled=sampled,
+    )
+
+
+def _observe(
+    affected: Sequence[Case], healthy: Sequence[Case]
+) -> tuple[list[Observation], list[Observation]]:
+    miner = Miner()
+    for case in (*healthy, *affected):
+        miner.learn(case.events)
+    return [observe(case, miner) for case in affected], [observe(case, miner) for case in healthy]
+
+
+def _contrasts(affected: Sequence[Observation], healthy: Sequence[Observation]) -> list[Finding]:
+    return [
+        *new_errors.contrast(affected, healthy),
+        *succession.contrast(affected, healthy),
+        *handover.contrast(affected, healthy),
+        *latency.contrast(affected, healthy),
+    ]
+
+
+def _cause(finding: Finding) -> Cause:
+    summary = say(
+        "cause",
+        service=finding.service,
+        what=finding.what,
+        k=finding.affected.k,
+        n=finding.affected.n,
+        healthy_k=finding.healthy.k,
+        healthy_n=finding.healthy.n,
+    )
+    return Cause(finding.service, summary, confidence=round(finding.score, 2))
+
+
+def _suspect(finding: Finding, noise: float) -> Suspect:
+    evidence = Evidence(finding.affected, finding.healthy, finding.what, lines_of(finding.examples))
+    return Suspect(finding.service, round(finding.score, 4), finding.score > noise, finding.kind, evidence)
+
+
+def _sampled(affected: int, healthy: int) -> str:
+    said = [
+        f"{limit:,} of {count:,} {name}"
+        for count, limit, name in (
+            (affected, parameters.MAX_AFFECTED, "affected"),
+            (healthy, parameters.MAX_HEALTHY, "healthy"),
+        )
+        if count > limit
+    ]
+    return f"Looked at {' and '.join(said)} subjects, drawn by a hash of their id." if said else ""

@@ -1,0 +1,44 @@
+"""New-error contrast: failing records that only, or far more, the affected subjects have."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ordertrace_rules.diagnosis.findings import Finding
+from ordertrace_rules.diagnosis.observation import Observation
+from ordertrace_rules.diagnosis.wilson import excess
+from ordertrace_rules.event import Event
+from ordertrace_rules.locales.catalogue import say
+from ordertrace_rules.vocabulary import Count
+
+Failure = tuple[str, str]  # service, symbol
+
+
+def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) -> list[Finding]:
+    """Each failing line, by the subjects that have it among those of which its service spoke at all."""
+    ours, spoke, records = _tally(affected)
+    theirs, healthy_spoke, _ = _tally(healthy)
+    findings: list[Finding] = []
+    for failure in sorted(ours):
+        service, symbol = failure
+        counted = Count(ours[failure], spoke[service]), Count(theirs[failure], healthy_spoke[service])
+        score = excess((counted[0].k, counted[0].n), (counted[1].k, counted[1].n))
+        what = say("new_error", service=service, symbol=symbol)
+        findings.append(Finding(service, "new_error", score, *counted, what, tuple(records[failure])))
+    return findings
+
+
+def _tally(
+    observations: Sequence[Observation],
+) -> tuple[Counter[Failure], Counter[str], dict[Failure, list[Event]]]:
+    failures, spoke = Counter[Failure](), Counter[str]()
+    records: dict[Failure, list[Event]] = {}
+    for observation in observations:
+        spoke.update(observation.services)
+        first: dict[Failure, Event] = {}
+        for step in observation.failures:
+            if step.event is not None:
+                first.setdefault((step.event.service, step.symbol), step.event)
+        failures.update(first.keys())
+        for failure, event in first.items():
+            records.setdefault(failure, []).append(event)
+    return failures, spoke, records

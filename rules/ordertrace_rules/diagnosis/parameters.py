@@ -1,0 +1,32 @@
+"""Every number that the diagnosis depends on, in one place, with its reason."""
+
+MAX_AFFECTED = 500
+"""Affected subjects looked at: the interval of a share of 500 is within 4.4 points, more changes no ranking."""
+
+MAX_HEALTHY = 2_000
+"""Healthy subjects looked at: what happens to one order in a thousand is still seen about twice."""
+
+MIN_HEALTHY = 5
+"""Fewer healthy subjects are no baseline: the upper bound of 0 of 4 is 49 %, of 0 of 5 still 43 %."""
+
+MIN_OBSERVATIONS = 10
+"""To clear a service: the upper bound of 0 of 10 is 28 %, so most of its orders were all right."""
+
+NOISE_SPLITS = 5
+"""Healthy halves compared with each other; the floor is the largest contrast any of them shows."""
+
+LEAST_FLOOR = 0.2
+"""The floor is never below this: halves of one window do not show how two windows differ by themselves."""
+
+DEEPER_WINS = 0.75
+"""A service on which a suspect depends takes its place if it reaches this share of the suspect's score."""
+
+LATENCY_QUANTILE = 0.9
+"""A duration is slow above the healthy 90th percentile (its upper confidence bound, see `latency`)."""
+
+LATENCY_SHARE = 0.02
+"""… and only by at least this share of what a healthy subject takes as a whole: less delays nobody."""
+
+EXAMPLES = 2
+EXAMPLE_LENGTH = 300
+WORDS_PER_SERVICE = 2

@@ -1,0 +1,82 @@
+"""Succession contrast: after a came b, how often on each side."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ordertrace_rules.diagnosis import parameters
+from ordertrace_rules.diagnosis.findings import Finding
+from ordertrace_rules.diagnosis.observation import END, START, Observation
+from ordertrace_rules.diagnosis.wilson import gap
+from ordertrace_rules.event import Event
+from ordertrace_rules.locales.catalogue import say
+from ordertrace_rules.vocabulary import Count, Text
+
+Place = tuple[str, str, str]  # service, context, a
+Pair = tuple[str, str, str, str]  # service, context, a, b
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How often each a came, and each b next after it; a few records of each, for the evidence."""
+
+    firsts: Counter[Place] = field(default_factory=Counter[Place])
+    pairs: Counter[Pair] = field(default_factory=Counter[Pair])
+    records: dict[Pair, list[Event]] = field(default_factory=dict[Pair, list[Event]])
+
+
+def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) -> list[Finding]:
+    """The pair of each service whose share P(b | a) differs most, the gap between its intervals as score."""
+    ours, theirs = _tally(affected), _tally(healthy)
+    best: dict[str, tuple[float, Pair]] = {}
+    for pair in sorted(ours.pairs.keys() | theirs.pairs.keys()):
+        place = pair[:3]
+        if not ours.firsts[place] or not theirs.firsts[place]:
+            continue
+        score = gap((ours.pairs[pair], ours.firsts[place]), (theirs.pairs[pair], theirs.firsts[place]))
+        if pair[0] not in best or score > best[pair[0]][0] + 1e-9:
+            best[pair[0]] = (score, pair)
+    return [_finding(score, pair, ours, theirs) for score, pair in best.values()]
+
+
+def _tally(observations: Sequence[Observation]) -> _Tally:
+    tally = _Tally()
+    for observation in observations:
+        for thread in observation.threads:
+            for a, b in zip(thread.steps, thread.steps[1:], strict=False):
+                place = (thread.service, thread.context, a.symbol)
+                pair = (*place, b.symbol)
+                tally.firsts[place] += 1
+                tally.pairs[pair] += 1
+                kept = tally.records.setdefault(pair, [])
+                if len(kept) < parameters.EXAMPLES:
+                    event = b.event or a.event
+                    if event is not None:
+                        kept.append(event)
+    return tally
+
+
+def _finding(score: float, pair: Pair, ours: _Tally, theirs: _Tally) -> Finding:
+    place = pair[:3]
+    affected = Count(ours.pairs[pair], ours.firsts[place])
+    healthy = Count(theirs.pairs[pair], theirs.firsts[place])
+    vanished = affected.k * healthy.n < healthy.k * affected.n
+    instead = [p for p, _ in ours.pairs.most_common() if p[:3] == place and p != pair] if vanished else [pair]
+    return Finding(
+        service=pair[0],
+        kind="succession",
+        score=score,
+        affected=affected,
+        healthy=healthy,
+        what=_what("vanished" if vanished else "appeared", pair),
+        examples=tuple(event for p in instead[:1] for event in ours.records.get(p, ())),
+    )
+
+
+def _what(change: str, pair: Pair) -> Text:
+    service, _, a, b = pair
+    if a == START:
+        return say(f"{change}_first", service=service, b=b)
+    if b == END:
+        return say(f"{change}_last", service=service, a=a)
+    return say(f"{change}_pair", service=service, a=a, b=b)

@@ -1,0 +1,1 @@
+"""The fixed sentences of guides and findings, in each language."""
