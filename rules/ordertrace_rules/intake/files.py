@@ -77,6 +77,21 @@ def read_records(path: Path, on_progress: Callable[[int], object] | None = None)
             raise RecordError("bad_csv", f"{path}: {error}") from None
 
 
+def until_damage(
+    path: Path,
+    on_damage: Callable[[Unreadable], object],
+    on_progress: Callable[[int], object] | None = None,
+) -> Iterator[RawRecord]:
+    """The records of a file up to where it breaks off, of which `on_damage` is told. Raises OSError."""
+    line = 0
+    try:
+        for record in read_records(path, on_progress):
+            line = record.line
+            yield record
+    except RecordError as error:
+        on_damage(Unreadable(RawRecord(str(error), source_name(path), line), error.reason, str(error)))
+
+
 def read_events(
     paths: Sequence[Path],
     mappings: Mappings | None = None,
@@ -90,7 +105,7 @@ def read_events(
     """
     reader = Reader(mappings or Mappings(), Masker(masks))
     for path in paths:
-        for record in _until_damage(path, on_unreadable):
+        for record in until_damage(path, on_unreadable):
             try:
                 events = reader.events(record.value, received=_NEVER, source=record.file)
             except RecordError as error:
@@ -106,14 +121,6 @@ def _as_read(event: Event) -> ReadEvent:
     if event.ingested != _NEVER:
         return ReadEvent(event, True)
     return ReadEvent(replace(event, ingested=event.timestamp), False)
-
-
-def _until_damage(path: Path, on_unreadable: Callable[[Unreadable], object]) -> Iterator[RawRecord]:
-    try:
-        yield from read_records(path)
-    except RecordError as error:
-        place = RawRecord(b"", source_name(path), 0)
-        on_unreadable(Unreadable(place, error.reason, str(error)))
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -7,8 +7,9 @@ When it returns, everything that it was given is stored: only then may a sender 
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from threading import Lock
 from typing import Protocol
@@ -99,12 +100,22 @@ class Reader:
                 made, rule = mapped.events, mapped.rule
             if problem and not rule:
                 raise RecordError(problem, "a line of text that no mapping rule fits")
+            if service:
+                made = [
+                    one if one.get(ecs.SERVICE_NAME) else {**one, ecs.SERVICE_NAME: service} for one in made
+                ]
             return [
                 Event.from_document(self.masker.masked(bounded(one)), received=received, source=source)
                 for one in made
             ]
+        except RecordError:
+            raise
         except RecursionError:
             raise RecordError("too_deep", "objects nested deeper than can be read") from None
+        except Exception:
+            # one record must never hold up all those behind it
+            logger.exception("a record could not be read")
+            raise RecordError("unreadable", "see the log of the service") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +133,30 @@ class Intake:
     def __post_init__(self) -> None:
         object.__setattr__(self, "reader", Reader(self.mappings, Masker(self.masks, self.mask_key)))
 
-    def accept(self, records: Iterable[object], *, source: str, mapping: str | None = None) -> Accepted:
+    def accept(
+        self,
+        records: Iterable[object],
+        *,
+        source: str,
+        mapping: str | None = None,
+        service: str = "",
+        on_kept: Callable[[int, RecordError], object] = lambda _index, _error: None,
+    ) -> Accepted:
         """Store what the records say; on return it is durable, once for each `event.id`.
 
         A record is a JSON object as decoded, or one line of text or bytes. `source` names where they come
         from, the same for a repeat: it goes into the `event.id` of records that have none. `mapping` names a
-        rule set; without it all rule sets are tried.
+        rule set; without it all are tried that are not on request. `service` stands where
+        a record does not say its `service.name`. `on_kept` is told the index of each record kept aside.
         Raises KeyError for an unknown mapping, and what the store raises: then repeat all of it.
         """
         if mapping is not None and mapping not in self.mappings.sets:
             raise KeyError(f"there is no mapping named {mapping!r}")
+        read = partial(self.reader.events, source=source, mapping=mapping, service=service)
         total = Accepted()
-        remaining = iter(records)
+        remaining = enumerate(records)
         while batch := list(islice(remaining, BATCH)):
-            total += self._accept_batch(batch, source, mapping)
+            total += self._accept_batch(batch, source, read, on_kept)
         return total
 
     def keep_aside(self, raw: object, *, source: str, reason: str) -> Accepted:
@@ -143,24 +164,25 @@ class Intake:
         self.store.keep_aside([self._kept(raw, source, reason)])
         return self._counted(Accepted(kept_aside={reason: 1}))
 
-    def _accept_batch(self, batch: Sequence[object], source: str, mapping: str | None) -> Accepted:
+    def _accept_batch(
+        self,
+        batch: Sequence[tuple[int, object]],
+        source: str,
+        read: Callable[..., list[Event]],
+        on_kept: Callable[[int, RecordError], object],
+    ) -> Accepted:
         received = self.clock.now()
         events: list[Event] = []
         kept: list[KeptAside] = []
         reasons: Counter[str] = Counter()
         dropped = 0
-        for record in batch:
+        for index, record in batch:
             try:
-                made = self.reader.events(record, received=received, source=source, mapping=mapping)
+                made = read(record, received=received)
             except RecordError as error:
                 kept.append(self._kept(record, source, error.reason))
                 reasons[error.reason] += 1
-                continue
-            except Exception:
-                # one record must never hold up all those behind it
-                logger.exception("a record could not be read and was kept aside")
-                kept.append(self._kept(record, source, "unreadable"))
-                reasons["unreadable"] += 1
+                on_kept(index, error)
                 continue
             events += made
             dropped += not made

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from typing import Any, cast
 
 from ordertrace_instrumentation import vocabulary as ecs
@@ -190,7 +191,8 @@ class Rule:
     name: str
     when: When
     events: tuple[EventRule, ...] = ()  # empty: the records are dropped, and counted
-    keep: frozenset[str] | None = None  # the record's own fields that stay; None: all
+    keep: frozenset[str] | None = None  # the record's own fields that stay, by their old names; None: all
+    rename: Mapping[str, str] = field(default_factory=dict[str, str])  # old -> new
     several: bool = False  # an event whose time is not there has not happened
 
 
@@ -213,16 +215,20 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Mappings:
-    """All rule sets of a site by name."""
+    """All rule sets of a site by name. Those `on_request` are for the sources that name them, and no others."""
 
     sets: Mapping[str, RuleSet] = field(default_factory=dict[str, RuleSet])
+    on_request: frozenset[str] = frozenset()
 
-    @classmethod
-    def of(cls, sets: Iterable[RuleSet]) -> "Mappings":
-        return cls({s.name: s for s in sets})
+    def name_of(self, file: Path) -> str:
+        """The name of the rule set that was read from `file`. Raises KeyError where none was."""
+        for rule_set in self.sets.values():
+            if rule_set.file == str(file):
+                return rule_set.name
+        raise KeyError(f"no mapping was read from {file}")
 
     def apply(self, fields: Fields, source: str, mapping: str | None = None) -> Mapped:
-        """Map one flat record by the rule set `mapping`, or by all of them in the order of their names.
+        """Map one flat record by the rule set `mapping`, or by all those that are not `on_request`.
 
         Raises KeyError for a set that is not there, RecordError where a time is missing or cannot be read.
         """
@@ -234,7 +240,9 @@ class Mappings:
         return Mapped((fields,))
 
     def _chosen(self, mapping: str | None) -> Iterable[RuleSet]:
-        return self.sets.values() if mapping is None else (self.sets[mapping],)
+        if mapping is not None:
+            return (self.sets[mapping],)
+        return (s for s in self.sets.values() if s.name not in self.on_request)
 
 
 def text_of(value: object) -> str:
@@ -250,8 +258,7 @@ def text_of(value: object) -> str:
 
 def _apply(rule: Rule, fields: Fields, groups: Mapping[str, Any], source: str) -> list[Fields]:
     values = {**fields, **groups} if groups else fields
-    keep = rule.keep
-    kept = fields if keep is None else {k: v for k, v in fields.items() if k in keep}
+    kept = _kept(rule, fields)
     made: list[Fields] = []
     for event_rule in rule.events:
         found = event_rule.when.match(fields, source)
@@ -260,3 +267,14 @@ def _apply(rule: Rule, fields: Fields, groups: Mapping[str, Any], source: str) -
             if event is not None:
                 made.append(event)
     return made
+
+
+def _kept(rule: Rule, fields: Fields) -> Fields:
+    keep, rename = rule.keep, rule.rename
+    if keep is None and not rename:
+        return fields
+    return {
+        rename.get(name, name): value
+        for name, value in fields.items()
+        if keep is None or name in keep or name in rename
+    }
