@@ -75,7 +75,7 @@ def _fields(data: object) -> dict[str, Any]:
             decoded = None
         if not isinstance(decoded, Mapping):
             return {ecs.MESSAGE: data} if data.strip() else {}
-        data = decoded
+        data = cast(object, decoded)
     if isinstance(data, Mapping):
         return dict(flatten(cast(Mapping[str, Any], data)))
     return {} if data is None else {"data": data}

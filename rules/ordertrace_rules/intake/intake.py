@@ -81,7 +81,7 @@ class Reader:
     masker: Masker = field(default_factory=Masker)
 
     def events(
-        self, record: object, *, received: int, source: str, mapping: str | None = None
+        self, record: object, *, received: int, source: str, mapping: str | None = None, service: str = ""
     ) -> list[Event]:
         """The events of one record; none where a rule drops it or the line is empty.
 
