@@ -8,11 +8,14 @@ to the file, paths in the environment to the working directory.
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ordertrace_alerting.config import alerting_config
+from ordertrace_alerting.errors import AlertConfigError
 from ordertrace_rules.aliases import DEFAULT_KINDS, AliasKind
 from ordertrace_rules.completeness import CompletenessRules, Judgement
 from ordertrace_rules.errors import ConfigError, Problem
@@ -22,6 +25,9 @@ from ordertrace_rules.yamlfile import NodePath, Place, Span, YamlDocument, load_
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 DEFAULT_FILE = Path("ordertrace.yaml")
+_SECRET = re.compile(
+    r"(?i)((?:tok|key|secret|passw|credential|(?<!public_)url)[\w-]*[\"']?\s*[:=]\s*)[^\s,}].*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +74,27 @@ class Settings:
     alias_kinds: Mapping[str, AliasKind]
     language: Literal["en", "zh"]
     retention: int
-    alerting: Mapping[str, Any] = field(repr=False)  # as written; `ordertrace_alerting.config` reads it
+    alerting: Mapping[str, Any] = field(repr=False)  # sound, as written; `alerting_config` makes it objects
     document: YamlDocument | None = field(repr=False, compare=False)  # the file; None without one
-
-    def alerting_problem(self, path: NodePath, message: str, fix: str = "") -> Problem:
-        """A mistake at `path` within `alerting`, with its place in the file."""
-        if self.document is None:
-            return Problem("alerting", 0, "", message, fix)
-        return self.document.problem(("alerting", *path), message, fix)
 
 
 def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the file and the environment. Raises ConfigError with every mistake of both."""
     environ = os.environ if environ is None else environ
-    document = _document(config, environ)
+    try:
+        document = _document(config, environ)
+    except ConfigError as error:
+        raise ConfigError([_without_secrets(p) for p in error.problems]) from None
     of_file = Reading(document or YamlDocument(str(DEFAULT_FILE), {}, (), {}))
     of_environment = Reading(_environment_document(environ))
     values = CONFIG.read(of_file.document.data, (), of_file) or {}
-    for each in SETTINGS:
-        if each.name in of_environment.document.data:
-            given = of_environment.document.data[each.name]
-            before = len(of_environment.problems)
-            value = each.kind.read(given, (each.name,), of_environment)
-            if len(of_environment.problems) == before:
-                values[each.name] = value
+    _overlay(values, of_environment)
+    _check_alerting(values.get("alerting") or {}, of_file)
     _check_open_doors(values, of_file, of_environment)
     problems = [*of_file.problems, *(replace(p, line=0) for p in of_environment.problems)]
     problems += _misspelt(environ)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([_without_secrets(p) for p in problems])
     return _build(values, document)
 
 
@@ -114,6 +112,30 @@ def _document(config: Path | None, environ: Mapping[str, str]) -> YamlDocument |
     if config is None and DEFAULT_FILE.exists():
         config = DEFAULT_FILE
     return None if config is None else load_yaml(config)
+
+
+def _overlay(values: dict[str, Any], reading: Reading) -> None:
+    """Write what the environment says over what the file says."""
+    for each in SETTINGS:
+        if each.name in reading.document.data:
+            before = len(reading.problems)
+            value = each.kind.read(reading.document.data[each.name], (each.name,), reading)
+            if len(reading.problems) == before:
+                values[each.name] = value
+
+
+def _check_alerting(data: Mapping[str, Any], reading: Reading) -> None:
+    try:
+        alerting_config(data)
+    except AlertConfigError as error:
+        for problem in error.problems:
+            reading.problem(("alerting", *problem.path), problem.message, problem.fix)
+
+
+def _without_secrets(problem: Problem) -> Problem:
+    """The problem with what may be a secret taken out of the line that it shows."""
+    text = _SECRET.sub(r"\1…", problem.text)
+    return problem if text == problem.text else replace(problem, text=text, column=0, width=0)
 
 
 def _environment_document(environ: Mapping[str, str]) -> YamlDocument:

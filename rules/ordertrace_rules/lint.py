@@ -1,0 +1,76 @@
+"""Lint: every mistake of the files named, checked together with what is shipped and configured."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ordertrace_rules.drafts import check_together, files_in, kind_of, read_drafts
+from ordertrace_rules.errors import ConfigError, Problem
+from ordertrace_rules.intake.mapping_file import read_mapping
+from ordertrace_rules.setting_table import SETTINGS
+from ordertrace_rules.settings import Settings, load_settings
+from ordertrace_rules.yamlfile import load_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """The files that were looked at, and what is wrong with them."""
+
+    files: tuple[Path, ...]
+    problems: tuple[Problem, ...]
+
+
+def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
+    """Lint files, and the *.yaml of directories. What `settings` names is known, but not itself linted."""
+    problems: list[Problem] = []
+    files = files_in(paths, problems)
+    rules: list[Path] = []
+    for path in files:
+        try:
+            document = load_yaml(path)
+            kind = kind_of_file(document.data)
+            if kind == "mapping":
+                read_mapping(document)
+            elif kind == "config":
+                load_settings(path)
+            elif kind:
+                rules.append(path)
+            else:
+                problems.append(document.problem((), "what this file is cannot be told", _KINDS))
+        except ConfigError as error:
+            problems += error.problems
+    problems += _lint_rules(rules, settings)
+    return Linted(tuple(files), tuple(sorted(problems, key=lambda p: (p.file, p.line))))
+
+
+def configured_paths(settings: Settings) -> list[Path]:
+    """Every file and directory that a configuration names, itself first."""
+    config = [Path(settings.document.file)] if settings.document else []
+    mappings = [given.mapping for given in (*settings.sources.values(), *settings.tail) if given.mapping]
+    named = (*settings.processes, *settings.playbooks, *settings.mappings, *mappings)
+    return list(dict.fromkeys((*config, *named)))
+
+
+def kind_of_file(data: Any) -> str:
+    """playbook, process, mapping, config or, where it cannot be told, nothing."""
+    if not isinstance(data, dict):
+        return ""
+    if "mapping" in data or "rules" in data:
+        return "mapping"
+    if kind := kind_of(data):
+        return kind
+    return "config" if any(setting.name in data for setting in SETTINGS) else ""
+
+
+def _lint_rules(paths: Iterable[Path], settings: Settings | None) -> list[Problem]:
+    linted = list(paths)
+    known = (*settings.processes, *settings.playbooks) if settings else ()
+    drafts = read_drafts(known, linted, shipped=True, time_scale=1.0)
+    check_together(drafts)
+    wanted = {str(path) for path in linted} if linted else set[str]()
+    found = [*drafts.problems, *(p for draft in drafts.all() for p in draft.reading.problems)]
+    return [problem for problem in found if problem.file in wanted]
+
+
+_KINDS = "begin with “playbook: name”, “process: name” or “mapping: name”, or write settings"
