@@ -71,8 +71,8 @@ class MemoryStore:
         self._events: dict[str, Event] = {}
         self._arrived: list[Event] = []
         self._by_key: defaultdict[str, list[Event]] = defaultdict(list)
-        self._bindings_from: defaultdict[str, dict[str, Binding]] = defaultdict(dict)
-        self._bindings_to: defaultdict[str, dict[str, Binding]] = defaultdict(dict)
+        self._bindings_from: defaultdict[str, dict[tuple[str, str, str], Binding]] = defaultdict(dict)
+        self._bindings_to: defaultdict[str, dict[tuple[str, str, str], Binding]] = defaultdict(dict)
         self.alias_values: SortedKeys[tuple[str, str]] = SortedKeys()
         self._emitters: defaultdict[str, set[str]] = defaultdict(set)
         self._presences: Documents[Presence] = Documents()
@@ -132,15 +132,16 @@ class MemoryStore:
 
     # aliases ------------------------------------------------------------------------------------------
     def bind(self, bindings: Iterable[Binding]) -> list[Binding]:
-        changed: dict[str, Binding] = {}
+        changed: dict[tuple[str, str, str], Binding] = {}
         with self.lock:
             for binding in bindings:
-                known = self._bindings_from[binding.key].get(binding.id)
+                identity = (binding.key, binding.target, binding.issuer)
+                known = self._bindings_from[binding.key].get(identity)
                 if known is not None and known.since <= binding.since:
                     continue
-                changed[binding.id] = binding
-                self._bindings_from[binding.key][binding.id] = binding
-                self._bindings_to[binding.target][binding.id] = binding
+                changed[identity] = binding
+                self._bindings_from[binding.key][identity] = binding
+                self._bindings_to[binding.target][identity] = binding
                 if known is None:
                     self.alias_values.add((value_of(binding.key), binding.key))
                     if kind_of(binding.target) == ORDER:

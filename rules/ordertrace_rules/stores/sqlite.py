@@ -1,0 +1,466 @@
+"""The store in one SQLite file: what is embedded when there is no Elasticsearch."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ordertrace_rules.aliases import keys_of, value_of
+from ordertrace_rules.errors import Conflict
+from ordertrace_rules.event import Event
+from ordertrace_rules.stores.codec import decode, decode_event, encode, encode_event
+from ordertrace_rules.stores.database import Database, answering, chunks, execute, marks, plain, whole
+from ordertrace_rules.stores.protocol import (
+    Appended,
+    Arrivals,
+    KeptAside,
+    MemberCounts,
+    Presence,
+    Version,
+    Versioned,
+)
+from ordertrace_rules.stores.retention import Expired, expire
+from ordertrace_rules.stores.search import search_keys
+from ordertrace_rules.stores.sqlite_views import SqliteViews
+from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, MemberStatus
+
+__all__ = ["SqliteStore", "SqliteViews"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of versioned documents, and the statements that compare and set."""
+
+    name: str
+    columns: tuple[str, ...]
+    counter: Literal["shown", "inner"]
+
+    @property
+    def insert(self) -> str:
+        names = ("id", "version", *self.columns)
+        return f"INSERT OR IGNORE INTO {self.name} ({', '.join(names)}) VALUES ({marks(names)})"
+
+    @property
+    def update(self) -> str:
+        sets = ", ".join(f"{c} = ?" for c in ("version", *self.columns))
+        return f"UPDATE {self.name} SET {sets} WHERE id = ? AND version = ?"
+
+
+_PRESENCES = _Table("presences", ("document",), "inner")
+_CHECKPOINTS = _Table("checkpoints", ("value",), "inner")
+_JOURNEYS = _Table(
+    "journeys",
+    (
+        *("process", "subject", "current_stage", "stage_deadline", "next_deadline", "last_event_at"),
+        *("ended_at", "document"),
+    ),
+    "shown",
+)
+_MEMBERS = _Table(
+    "members",
+    (
+        *("incident", "subject", "state", "firm", "assumed", "explained", "settled", "since", "opened_at"),
+        *("detected_at", "resolved_at", "amount", "currency", "missing", "document"),
+    ),
+    "shown",
+)
+_INCIDENTS = _Table(
+    "incidents",
+    ("playbook", "grp", "episode", "state", "is_open", "detected_at", "touched_at", "relay_at", "document"),
+    "shown",
+)
+
+
+class SqliteStore:
+    """`Store` in the file at `path`, which is made where it is missing; its directory has to be there.
+
+    Raises StoreUnavailable for a file of another program, a newer schema, a locked, damaged or full disk.
+    `busy_seconds` is how long a write waits for its turn; `max_pages` limits the file's size.
+    """
+
+    def __init__(self, path: Path, *, busy_seconds: float = 10.0, max_pages: int | None = None) -> None:
+        self.database = Database(path, busy_seconds, max_pages)
+
+    def batch(self) -> AbstractContextManager[None]:
+        return self.database.batch()
+
+    def expire(self, before: int, keep_open: bool = True) -> int:
+        """Delete the events of orders that ended, and of which nothing was heard since `before`.
+
+        Returns how many. With `keep_open` False, orders that never ended go as well; see `retention`.
+        """
+        return self.expire_all(before, keep_open).events
+
+    def expire_all(self, before: int, keep_open: bool = True, *, dry_run: bool = False) -> Expired:
+        """`expire`, telling what was deleted, or with `dry_run` what would be."""
+        return expire(self.database, before, keep_open=keep_open, dry_run=dry_run)
+
+    # events -------------------------------------------------------------------------------------------
+    def append(self, events: Sequence[Event]) -> Appended:
+        distinct = {plain(e.id): e for e in reversed(events)}  # of several the first
+        documents = {i: encode_event(e) for i, e in reversed(distinct.items())}
+        with self.database.writing(durable=True) as connection:
+            for chunk in chunks(documents):
+                known = f"SELECT id FROM events WHERE id IN ({marks(chunk)})"
+                for (event_id,) in connection.execute(known, chunk).fetchall():
+                    del documents[event_id]
+            first = _next_arrival(connection)
+            rows = [
+                _event_row(n, event_id, distinct[event_id], document)
+                for n, (event_id, document) in enumerate(documents.items(), first)
+            ]
+            keys = [
+                (plain(key), n)
+                for n, event_id in enumerate(documents, first)
+                for key in dict.fromkeys(keys_of(distinct[event_id]))
+            ]
+            connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR IGNORE INTO event_keys VALUES (?, ?)", keys)
+            connection.execute("UPDATE counters SET value = value + ? WHERE name = 'events'", (len(rows),))
+        return Appended(len(rows), len(events) - len(rows))
+
+    def arrivals(self, cursor: str, limit: int) -> Arrivals:
+        rows = self.database.rows(
+            "SELECT arrival, document FROM events WHERE arrival > ? ORDER BY arrival LIMIT ?",
+            (int(cursor or 0), limit),
+        )
+        return Arrivals(self._events(d for _, d in rows), str(rows[-1][0]) if rows else cursor)
+
+    def events(self, ids: Collection[str]) -> dict[str, Event]:
+        found: dict[str, Event] = {}
+        for chunk in chunks(ids):
+            rows = self.database.rows(f"SELECT document FROM events WHERE id IN ({marks(chunk)})", chunk)
+            found.update((e.id, e) for e in self._events(d for (d,) in rows))
+        return found
+
+    def events_by_keys(self, keys: Collection[str], limit: int) -> list[Event]:
+        found: dict[str, Event] = {}
+        for chunk in chunks(keys):
+            rows = self.database.rows(
+                f"""SELECT document FROM events
+                    WHERE arrival IN (SELECT arrival FROM event_keys WHERE key IN ({marks(chunk)}))
+                    ORDER BY timestamp, service, instance, sequence, id LIMIT ?""",
+                (*chunk, limit),
+            )
+            found.update((e.id, e) for e in self._events(d for (d,) in rows))
+        return sorted(found.values(), key=lambda e: e.position)[:limit]
+
+    def count_events(self) -> int:
+        row = self.database.row("SELECT value FROM counters WHERE name = 'events'")
+        return row[0] if row else 0
+
+    def _events(self, documents: Iterable[str]) -> tuple[Event, ...]:
+        with answering(self.database.path):
+            return tuple(decode_event(document) for document in documents)
+
+    # aliases ------------------------------------------------------------------------------------------
+    def bind(self, bindings: Iterable[Binding]) -> list[Binding]:
+        wanted: dict[tuple[str, str, str], Binding] = {}
+        for binding in bindings:
+            identity = (binding.key, binding.target, binding.issuer)
+            if identity not in wanted or binding.since < wanted[identity].since:
+                wanted[identity] = binding
+        if not self._earlier(wanted.values()):  # the usual case: no write, no turn to wait for
+            return []
+        with self.database.writing() as connection:
+            changed = self._earlier(wanted.values())
+            connection.executemany(
+                "INSERT OR REPLACE INTO bindings VALUES (?, ?, ?, ?, ?)",
+                [
+                    (plain(b.key), plain(b.target), plain(b.issuer), whole(b.since), plain(value_of(b.key)))
+                    for b in changed
+                ],
+            )
+        return changed
+
+    def _earlier(self, bindings: Iterable[Binding]) -> list[Binding]:
+        """Those that are not there yet, or only with a later `since`."""
+        known = "SELECT since FROM bindings WHERE key = ? AND target = ? AND issuer = ?"
+        found = ((b, self.database.row(known, (b.key, b.target, b.issuer))) for b in bindings)
+        return [b for b, row in found if row is None or b.since < row[0]]
+
+    def bindings_from(self, keys: Collection[str]) -> list[Binding]:
+        return self._bindings("key", keys)
+
+    def bindings_to(self, targets: Collection[str]) -> list[Binding]:
+        return self._bindings("target", targets)
+
+    def _bindings(self, column: Literal["key", "target"], values: Collection[str]) -> list[Binding]:
+        query = "SELECT key, target, since, issuer FROM bindings WHERE {} IN ({})"
+        return [
+            Binding(*row)
+            for chunk in chunks(values)
+            for row in self.database.rows(query.format(column, marks(chunk)), chunk)
+        ]
+
+    # emitters and presence ----------------------------------------------------------------------------
+    def saw(self, pairs: Iterable[tuple[str, str]]) -> None:
+        known = "SELECT 1 FROM emitters WHERE action = ? AND service = ?"
+        new = [pair for pair in dict.fromkeys(pairs) if self.database.row(known, pair) is None]
+        if new:
+            with self.database.writing() as connection:
+                for pair in new:
+                    execute(connection, "INSERT OR IGNORE INTO emitters VALUES (?, ?)", pair)
+
+    def emitters(self, action: str) -> tuple[str, ...]:
+        rows = self.database.rows("SELECT service FROM emitters WHERE action = ? ORDER BY service", (action,))
+        return tuple(service for (service,) in rows)
+
+    def presences(self) -> list[Versioned[Presence]]:
+        return self._documents(Presence, "SELECT document, version FROM presences ORDER BY id")
+
+    def put_presence(self, presence: Presence, version: Version | None) -> Version:
+        with self.database.writing() as connection:
+            return _put(connection, _PRESENCES, presence.id, version, (encode(presence),))
+
+    # journeys -----------------------------------------------------------------------------------------
+    def journeys(self, ids: Collection[str]) -> dict[str, Versioned[Journey]]:
+        query = "SELECT document, version FROM journeys WHERE id IN ({})"
+        found = [
+            held
+            for chunk in chunks(ids)
+            for held in self._documents(Journey, query.format(marks(chunk)), chunk)
+        ]
+        return {held.value.id: held for held in found}
+
+    def put_journey(self, journey: Journey, version: Version | None) -> Version:
+        standing = journey.stage(journey.current_stage)
+        values = (
+            journey.process,
+            journey.subject,
+            journey.current_stage,
+            whole(standing.deadline if standing else None),
+            whole(journey.next_deadline),
+            whole(journey.last_event_at),
+            whole(journey.ended_at),
+            encode(journey),
+        )
+        with self.database.writing() as connection:
+            written = _put(connection, _JOURNEYS, journey.id, version, values)
+            _index_stages(connection, journey)
+            _index_keys(connection, journey)
+            return written
+
+    def due(self, now: int, limit: int) -> list[str]:
+        rows = self.database.rows(
+            "SELECT id FROM journeys WHERE next_deadline <= ? ORDER BY next_deadline, id LIMIT ?",
+            (whole(now), limit),
+        )
+        return [journey for (journey,) in rows]
+
+    def journeys_past(self, process: str, stage: str, since: int, until: int, limit: int) -> list[Journey]:
+        found = self._documents(
+            Journey,
+            """SELECT j.document, j.version FROM journey_stages s JOIN journeys j ON j.id = s.journey
+               WHERE s.process = ? AND s.stage = ? AND s.ended_at BETWEEN ? AND ?
+               ORDER BY s.ended_at DESC, s.journey DESC LIMIT ?""",
+            (process, stage, whole(since), whole(until), limit),
+        )
+        return [held.value for held in found]
+
+    # memberships --------------------------------------------------------------------------------------
+    def members_of(self, subjects: Collection[str]) -> list[Versioned[Member]]:
+        query = "SELECT document, version FROM members WHERE subject IN ({})"
+        found = [
+            held
+            for chunk in chunks(subjects)
+            for held in self._documents(Member, query.format(marks(chunk)), chunk)
+        ]
+        return sorted(found, key=lambda held: held.value.id)
+
+    def put_member(self, member: Member, version: Version | None) -> Version:
+        values = (
+            member.incident,
+            member.subject,
+            member.state,
+            member.certainty == "firm",
+            member.assumed,
+            bool(member.explained_by),
+            member.settled,
+            whole(member.since),
+            whole(member.opened_at),
+            whole(member.detected_at),
+            whole(member.resolved_at),
+            member.amount,
+            member.currency,
+            json.dumps(member.missing),
+            encode(member),
+        )
+        with self.database.writing() as connection:
+            return _put(connection, _MEMBERS, member.id, version, values)
+
+    def unsettled(self, limit: int) -> list[Versioned[Member]]:
+        return self._documents(
+            Member,
+            "SELECT document, version FROM members WHERE settled = 0 ORDER BY detected_at, id LIMIT ?",
+            (limit,),
+        )
+
+    def members(
+        self, incident: str, states: Collection[MemberStatus] = (), limit: int = 1000, after: str = ""
+    ) -> list[Member]:
+        among = f"AND state IN ({marks([*states])})" if states else ""
+        found = self._documents(
+            Member,
+            f"""SELECT document, version FROM members INDEXED BY members_by_incident
+                WHERE incident = ? AND id > ? {among} ORDER BY id LIMIT ?""",
+            (incident, after, *states, limit),
+        )
+        return [held.value for held in found]
+
+    def count_members(self, incident: str) -> MemberCounts:
+        with self.database.snapshot():
+            [(*counts, assumed)] = self.database.rows(_COUNT_MEMBERS, (incident,))
+            amounts = self.database.rows(_SUM_AMOUNTS, (incident,))
+            missing = self.database.rows(_LIST_MISSING, (incident,))
+        services = {service for (listed,) in missing for service in json.loads(listed)}
+        return MemberCounts(*counts, amounts=dict(amounts), assumed=assumed, missing=tuple(sorted(services)))
+
+    # incidents ----------------------------------------------------------------------------------------
+    def incident(self, incident_id: str) -> Versioned[Incident] | None:
+        return self._one_incident("SELECT document, version FROM incidents WHERE id = ?", (incident_id,))
+
+    def latest_incident(self, playbook: str, group: str) -> Versioned[Incident] | None:
+        return self._one_incident(
+            """SELECT document, version FROM incidents WHERE playbook = ? AND grp = ?
+               ORDER BY episode DESC, id DESC LIMIT 1""",
+            (playbook, group),
+        )
+
+    def incidents_open(self) -> list[Versioned[Incident]]:
+        return self._documents(
+            Incident, "SELECT document, version FROM incidents WHERE is_open = 1 ORDER BY id"
+        )
+
+    def incidents_to_relay(self, limit: int) -> list[Versioned[Incident]]:
+        return self._documents(
+            Incident,
+            """SELECT document, version FROM incidents WHERE relay_at IS NOT NULL
+               ORDER BY relay_at, id LIMIT ?""",
+            (limit,),
+        )
+
+    def put_incident(self, incident: Incident, version: Version | None) -> Version:
+        values = (
+            incident.playbook,
+            incident.group,
+            incident.episode,
+            incident.state,
+            incident.is_open,
+            whole(incident.detected_at),
+            whole(max(incident.detected_at, incident.updated_at, incident.resolved_at or 0)),
+            whole(incident.transitions[0].at) if incident.transitions else None,
+            encode(incident),
+        )
+        with self.database.writing() as connection:
+            return _put(connection, _INCIDENTS, incident.id, version, values)
+
+    def _one_incident(self, query: str, parameters: Sequence[object]) -> Versioned[Incident] | None:
+        found = self._documents(Incident, query, parameters)
+        return found[0] if found else None
+
+    # kept aside, checkpoints --------------------------------------------------------------------------
+    def keep_aside(self, records: Iterable[KeptAside]) -> None:
+        rows = [(plain(r.id), whole(r.at), plain(r.source), plain(r.reason), plain(r.raw)) for r in records]
+        if rows:
+            with self.database.writing() as connection:
+                connection.executemany("INSERT OR IGNORE INTO kept_aside VALUES (?, ?, ?, ?, ?)", rows)
+
+    def kept_aside(self, limit: int) -> list[KeptAside]:
+        query = "SELECT id, at, source, reason, raw FROM kept_aside ORDER BY at DESC, id DESC LIMIT ?"
+        return [KeptAside(*row) for row in self.database.rows(query, (limit,))]
+
+    def count_kept_aside(self) -> dict[str, int]:
+        return dict(self.database.rows("SELECT reason, count(*) FROM kept_aside GROUP BY reason"))
+
+    def checkpoint(self, name: str) -> Versioned[str] | None:
+        row = self.database.row("SELECT value, version FROM checkpoints WHERE id = ?", (name,))
+        return Versioned(row[0], str(row[1])) if row else None
+
+    def put_checkpoint(self, name: str, value: str, version: Version | None) -> Version:
+        with self.database.writing() as connection:
+            return _put(connection, _CHECKPOINTS, name, version, (value,))
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _documents(
+        self, kind: type[Any], query: str, parameters: Sequence[object] = ()
+    ) -> list[Versioned[Any]]:
+        rows = self.database.rows(query, parameters)
+        with answering(self.database.path):
+            return [Versioned(decode(kind, document), str(version)) for document, version in rows]
+
+
+_COUNT_MEMBERS = """
+    SELECT coalesce(sum(state = 'open'), 0), coalesce(sum(state = 'resolved'), 0),
+        coalesce(sum(state = 'withdrawn'), 0), coalesce(sum(state = 'open' AND firm), 0),
+        coalesce(sum(state = 'open' AND explained), 0),
+        min(CASE WHEN state <> 'withdrawn' THEN since END),
+        min(CASE WHEN state <> 'withdrawn' THEN opened_at END), min(detected_at),
+        max(CASE WHEN state = 'resolved' THEN resolved_at END),
+        coalesce(sum(state = 'open' AND firm AND assumed), 0)
+    FROM members INDEXED BY members_counted WHERE incident = ?"""
+_SUM_AMOUNTS = """
+    SELECT currency, sum(amount) FROM members INDEXED BY members_counted
+    WHERE incident = ? AND state = 'open' AND amount IS NOT NULL GROUP BY currency ORDER BY currency"""
+_LIST_MISSING = """
+    SELECT DISTINCT missing FROM members WHERE incident = ? AND state = 'open' AND firm = 0"""
+
+
+def _event_row(arrival: int, event_id: str, event: Event, document: str) -> tuple[object, ...]:
+    timestamp, service, instance, sequence, _ = event.position
+    return (arrival, event_id, timestamp, plain(service), plain(instance), whole(sequence), document)
+
+
+def _next_arrival(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return row[0] + 1 if row else 1
+
+
+def _put(
+    connection: sqlite3.Connection,
+    table: _Table,
+    document_id: str,
+    version: Version | None,
+    values: tuple[object, ...],
+) -> Version:
+    """Compare and set one document; the new version. Raises Conflict."""
+    connection.execute("UPDATE counters SET value = value + 1 WHERE name = ?", (table.counter,))
+    new = connection.execute("SELECT value FROM counters WHERE name = ?", (table.counter,)).fetchone()[0]
+    if version is None:
+        written = execute(connection, table.insert, (document_id, new, *values))
+    else:
+        written = execute(connection, table.update, (new, *values, document_id, version))
+    if written.rowcount != 1:
+        raise Conflict(f"{document_id} in {table.name} is no longer at version {version}")
+    return str(new)
+
+
+def _index_stages(connection: sqlite3.Connection, journey: Journey) -> None:
+    wanted = {
+        (plain(s.id), whole(s.ended_at))
+        for s in journey.stages
+        if s.state == "done" and s.ended_at is not None
+    }
+    query = "SELECT stage, ended_at FROM journey_stages WHERE journey = ?"
+    held = set(execute(connection, query, (journey.id,)).fetchall())
+    for stage, _ in held - wanted:
+        execute(connection, "DELETE FROM journey_stages WHERE journey = ? AND stage = ?", (journey.id, stage))
+    for stage, ended_at in wanted - held:
+        row = (journey.id, stage, journey.process, ended_at)
+        execute(connection, "INSERT OR REPLACE INTO journey_stages VALUES (?, ?, ?, ?)", row)
+
+
+def _index_keys(connection: sqlite3.Connection, journey: Journey) -> None:
+    wanted = {tuple(plain(part) for part in key[:3]) for key in search_keys(journey)}
+    query = "SELECT value, kind, order_id FROM journey_keys WHERE journey = ?"
+    held = set(execute(connection, query, (journey.id,)).fetchall())
+    for key in held - wanted:
+        delete = "DELETE FROM journey_keys WHERE journey = ? AND value = ? AND kind = ? AND order_id = ?"
+        execute(connection, delete, (journey.id, *key))
+    for key in wanted - held:
+        execute(connection, "INSERT INTO journey_keys VALUES (?, ?, ?, ?)", (journey.id, *key))
