@@ -128,7 +128,7 @@ def _matchers(fields: Fields) -> tuple[Matcher, ...]:
         try:
             found.append(parse_matcher(text))
         except ValueError as error:
-            fields.problems.append(ConfigProblem((*fields.path, "matchers", place), str(error), _MATCHER_FIX))
+            fields.problem("matchers", str(error), _MATCHER_FIX, place=place)
     return tuple(found)
 
 

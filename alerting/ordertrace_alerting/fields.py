@@ -25,9 +25,10 @@ class Fields:
                 "", f"must be a mapping, this is {_kind(data)}", "write `name: value` lines below it"
             )
 
-    def problem(self, name: str, message: str, fix: str = "") -> None:
+    def problem(self, name: str, message: str, fix: str = "", *, place: int | None = None) -> None:
+        """Note a mistake in the field `name`, or in the entry `place` of its list; "" is the object itself."""
         path = (*self.path, name) if name else self.path
-        self.problems.append(ConfigProblem(path, message, fix))
+        self.problems.append(ConfigProblem(path if place is None else (*path, place), message, fix))
 
     def has(self, name: str) -> bool:
         return self._data.get(name) is not None
@@ -89,11 +90,7 @@ class Fields:
             if isinstance(item, str):
                 found.append(item)
             else:
-                self.problems.append(
-                    ConfigProblem(
-                        (*self.path, name, place), f"must be text, this is {_kind(item)}", "quote it"
-                    )
-                )
+                self.problem(name, f"must be text, this is {_kind(item)}", "quote it", place=place)
         return tuple(found)
 
     def below(self, name: str) -> "Fields":

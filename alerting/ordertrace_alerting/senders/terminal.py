@@ -1,5 +1,6 @@
 """Writes notifications to a terminal, or any text stream. Nothing in them can drive the terminal."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TextIO
@@ -19,6 +20,11 @@ from ordertrace_alerting.vocabulary import (
 )
 
 LANGUAGES = ("en", "zh")
+
+_ESCAPE_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+)
+"""Of ECMA-48: control sequences such as colours, and operating system commands such as the window's title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,8 @@ def read_options(fields: Fields) -> TerminalOptions:
 
 
 def harmless(text: str) -> str:
-    """`text` without control and direction characters, lone surrogates and line separators; lines stay."""
-    return "".join(c for c in text if c in "\n\t" or not _drives(c))
+    """`text` without escape sequences, control and direction characters and lone surrogates; its lines stay."""
+    return "".join(c for c in _ESCAPE_SEQUENCE.sub("", text) if c in "\n\t" or not _drives(c))
 
 
 def one_line(text: str) -> str:

@@ -149,11 +149,12 @@ def _check_url(fields: Fields, url: str) -> None:
 
 def _secrets(fields: Fields) -> tuple[str, ...]:
     value = fields.raw("secrets")
-    texts = tuple(value.split()) if isinstance(value, str) else fields.texts("secrets")
+    in_list = not isinstance(value, str)
+    texts = fields.texts("secrets") if in_list else tuple(value.split())
     for place, text in enumerate(texts):
         if not _is_secret(text):
-            name = "secrets" if isinstance(value, str) else f"secrets[{place}]"
-            fields.problem(name, "is not a secret of 24 to 64 bytes in base64 after whsec_", _SECRET_FIX)
+            message = "is not a secret: whsec_ and 24 to 64 bytes in base64"
+            fields.problem("secrets", message, _SECRET_FIX, place=place if in_list else None)
     return texts
 
 

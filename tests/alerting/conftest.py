@@ -1,0 +1,102 @@
+"""What the alerting tests share: a clock to set, a target to script, and a pipeline on each store."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from ordertrace_alerting.config import alerting_config
+from ordertrace_alerting.memory_store import MemoryAlertStore
+from ordertrace_alerting.pipeline import Pipeline, TickResult
+from ordertrace_alerting.sqlite_store import SqliteAlertStore
+from ordertrace_alerting.store import AlertStore
+from ordertrace_alerting.vocabulary import Delivery, Message, Notification, Ok, Result, Signal
+
+NS = 1_000_000_000
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def alert_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AlertStore]:
+    store = MemoryAlertStore() if request.param == "memory" else SqliteAlertStore(tmp_path / "alerts.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def make_signal() -> Callable[..., Signal]:
+    def make(
+        incident: str = "inc-1", number: int = 1, kind: str = "opened", at: int = 0, **labels: str
+    ) -> Signal:
+        return Signal(
+            id=f"{incident}:{number}",
+            incident=incident,
+            number=number,
+            kind=kind,
+            status="resolved" if kind in ("resolved", "withdrawn") else "firing",
+            at=at,
+            labels={"playbook": "paid_not_reserved", "severity": "critical", **labels},
+            title={"en": f"{incident} {kind}", "zh": f"{incident} 变化"},
+            body={"en": f"guide of {incident} at {number}", "zh": "处置手册"},
+            raw_body={"en": "with log lines"},
+            url=f"http://localhost/incidents/{incident}",
+            payload={"orders": 12},
+        )
+
+    return make
+
+
+@dataclass
+class ScriptedSender:
+    """A target that answers what it was told to, and remembers what it was sent."""
+
+    answers: list[Result] = field(default_factory=list)
+    otherwise: Result = field(default_factory=Ok)
+    sent: list[Delivery] = field(default_factory=list)
+
+    def render(self, notification: Notification) -> tuple[Message, ...]:
+        text = " + ".join(f"{s.incident} {s.kind}" for s in notification.signals)
+        return (Message(("still: " if notification.repeat else "") + text, notification.signals),)
+
+    def send(self, delivery: Delivery, now: int) -> Result:
+        self.sent.append(delivery)
+        return self.answers.pop(0) if self.answers else self.otherwise
+
+
+class Timeline:
+    """A pipeline under a fake clock, told in seconds."""
+
+    def __init__(self, config: Mapping[str, object], store: AlertStore) -> None:
+        self.now = 0
+        self.store = store
+        self.config = alerting_config(config)
+        self.targets = {name: ScriptedSender() for name in self.config.receivers}
+        self.pipeline = self.another()
+
+    def another(self) -> Pipeline:
+        """A pipeline of its own on the same store and clock: another worker, or the same after a restart."""
+        return Pipeline(
+            self.config, self.store, self.targets, lambda: self.now, random=lambda: 1.0, patience=10.0
+        )
+
+    def at(self, seconds: float, *signals: Signal) -> TickResult:
+        """Go to that time, tick by tick at every instant that is due before; then accept `signals`."""
+        while (due := self.pipeline.next_due()) is not None and due <= seconds * NS:
+            self.now = max(self.now, due)
+            self.pipeline.tick()
+        self.now = round(seconds * NS)
+        for signal in signals:
+            self.pipeline.accept(signal)
+        return self.pipeline.tick()
+
+    def told(self, target: str = "terminal") -> list[str]:
+        """What the target was sent: "<seconds> <text>"."""
+        sent = self.targets[target].sent
+        return [f"{delivery.created_at / NS:g} {delivery.body}" for delivery in sent]
+
+
+@pytest.fixture
+def timeline(alert_store: AlertStore) -> Callable[..., Timeline]:
+    def begin(**config: object) -> Timeline:
+        return Timeline(config, alert_store)
+
+    return begin
