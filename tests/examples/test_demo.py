@@ -55,7 +55,9 @@ def processes_with(variable: str) -> list[str]:
     return found
 
 
-def test_the_promotion_ends_in_one_guide_that_names_inventory_and_clears_the_warehouse(tmp_path: Path) -> None:
+def test_the_promotion_ends_in_one_guide_that_names_inventory_and_clears_the_warehouse(
+    tmp_path: Path,
+) -> None:
     run = demo(tmp_path, "--exit")
     assert run.code == 0, run.progress
     result = run.result
@@ -66,7 +68,7 @@ def test_the_promotion_ends_in_one_guide_that_names_inventory_and_clears_the_war
     incident = result["incident"]
     assert incident["playbook"] == "paid_not_reserved"
     assert incident["certainty"] == "firm"
-    assert incident["open_count"] == waiting
+    assert incident["counts"]["open"] == waiting
     assert incident["cause"]["service"] == "inventory"
     assert "wms" in incident["cleared"]
     assert result["webhook"]["verified"] is True

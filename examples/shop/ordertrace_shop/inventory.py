@@ -32,7 +32,7 @@ def create_app(stock: Stock) -> Flask:
                 refused = 503 if failure.reason == "lock_timeout" else 409
                 return jsonify(error=str(failure), reason=failure.reason), refused
             link(reservation_id=reservation.id)
-            event("inventory.reserved", sku=sku)
+            event("inventory.reserved", outcome="success", sku=sku)
             return jsonify(reservation_id=reservation.id), 201
 
     @app.get("/levels")

@@ -50,7 +50,7 @@ def create_app(database: Database) -> Flask:
             )
         if not changed.rowcount:
             return jsonify(error=f"{payment} is not authorised"), 409
-        event("payment.captured", payment_id=payment)
+        event("payment.captured", outcome="success", payment_id=payment)
         return jsonify(state="captured")
 
     return app

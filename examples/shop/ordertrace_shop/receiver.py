@@ -42,7 +42,7 @@ class Receiver:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
-        self._arrived = threading.Condition()
+        self._lock = threading.Lock()
         self._deliveries: list[Delivery] = []
         receiver = self
 
@@ -71,13 +71,11 @@ class Receiver:
         """Keep a delivery; return whether it is what it says."""
         verified = verify(self._secret, headers, body)
         content: Any = json.loads(body) if verified else {}
-        with self._arrived:
+        with self._lock:
             self._deliveries.append(Delivery(headers.get("webhook-id", ""), verified, content))
-            self._arrived.notify_all()
         return verified
 
-    def wait(self, timeout: float) -> tuple[Delivery, ...]:
-        """The deliveries so far, as soon as there is one; after `timeout` seconds, perhaps none."""
-        with self._arrived:
-            self._arrived.wait_for(lambda: bool(self._deliveries), timeout)
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """All so far, in the order in which they came."""
+        with self._lock:
             return tuple(self._deliveries)

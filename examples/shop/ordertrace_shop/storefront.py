@@ -13,7 +13,6 @@ from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from ordertrace_instrumentation import configure, event, link, order
-from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_shop.database import Database
 from ordertrace_shop.service import Peer, listen, parse_options
 
@@ -52,14 +51,23 @@ class Checkout:
         amount = basket.quantity * UNIT_PRICE
         order_no = self._new_order(basket, amount)
         with order(order_no):
-            money = {ecs.ORDER_AMOUNT: amount, ecs.ORDER_CURRENCY: CURRENCY}
-            event("order.placed", sku=basket.sku, promotion=basket.promotion or None, channel="web", **money)
+            event(
+                "order.placed",
+                outcome="success",
+                amount=amount,
+                currency=CURRENCY,
+                status="placed",
+                sku=basket.sku,
+                promotion=basket.promotion or None,
+                channel="web",
+            )
             if not self._pay(order_no, amount):
                 return order_no, self._set_status(order_no, "payment_failed")
             self._set_status(order_no, "waiting_for_outbound")
             reservation_id = self._deduct(order_no, basket)
             if reservation_id is None or not self._release(order_no, reservation_id, basket):
                 return order_no, "waiting_for_outbound"
+            event("order.released", outcome="success", status="released")
             return order_no, self._set_status(order_no, "released")
 
     def statuses(self) -> dict[str, int]:
@@ -85,7 +93,7 @@ class Checkout:
             log.error("payment of %s failed: %s", order_no, error)
             return False
         link(payment_id=payment_id)
-        log.info("order paid, waiting for outbound")
+        event("order.paid", outcome="success", status="waiting_for_outbound")
         return True
 
     def _deduct(self, order_no: str, basket: Basket) -> str | None:

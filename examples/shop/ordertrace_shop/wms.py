@@ -55,7 +55,7 @@ class Warehouse:
         shipment = Shipment(f"OUT-{number:07d}", number, order_no, sku, address)
         with order(order_no):
             link(shipment_id=shipment.id, reservation_id=reservation_id)
-            event("wms.received", warehouse=WAREHOUSE, sku=sku)
+            event("wms.received", outcome="success", warehouse=WAREHOUSE, sku=sku)
         self._to_pick.put(shipment)
         return shipment
 
@@ -75,15 +75,21 @@ class Warehouse:
         """Pick, pack, book a waybill, hand over: here the order goes by the shipment's number alone."""
         time.sleep(WALK)
         self._advance(shipment, "picked")
-        event("wms.picked", shipment_id=shipment.id, warehouse=WAREHOUSE)
+        event("wms.picked", outcome="success", shipment_id=shipment.id, warehouse=WAREHOUSE)
         time.sleep(WALK)
         self._advance(shipment, "packed")
-        event("wms.packed", shipment_id=shipment.id, warehouse=WAREHOUSE)
+        event("wms.packed", outcome="success", shipment_id=shipment.id, warehouse=WAREHOUSE)
         answer = self._carrier.post("/waybills", {"address": shipment.address})
         answer.raise_for_status()
         waybill = answer.json()["waybill"]
         self._advance(shipment, "handed_over", waybill)
-        event("shipment.handed_over", shipment_id=shipment.id, tracking_no=waybill, carrier=CARRIER)
+        event(
+            "shipment.handed_over",
+            outcome="success",
+            shipment_id=shipment.id,
+            tracking_no=waybill,
+            carrier=CARRIER,
+        )
 
     def _advance(self, shipment: Shipment, state: str, waybill: str | None = None) -> None:
         with self._database.transaction() as connection:

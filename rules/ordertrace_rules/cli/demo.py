@@ -1,0 +1,273 @@
+"""`ordertrace demo`: the reference incident, from real processes and real contention."""
+
+import importlib.util
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import httpx
+from rich.console import Console
+
+from ordertrace_shop import customers, stack
+from ordertrace_shop.configuration import TIME_SCALE, write_configuration
+from ordertrace_shop.customers import Placed, Wish
+from ordertrace_shop.processes import Processes, ProcessFailed
+from ordertrace_shop.receiver import Delivery, Receiver, new_secret
+from ordertrace_shop.screen import Screen
+from ordertrace_shop.stack import Addresses
+
+PLAYBOOK = "paid_not_reserved"
+RULE = 7200 / TIME_SCALE  # seconds that the rule's two hours take
+CALM_ORDERS = 40
+DELIVERY = 40.0  # seconds that all parcels may take to their doors
+GUIDE = 60.0  # seconds from the last order to the guide
+WEBHOOK = 20.0  # seconds from the guide to the webhook
+POLL = 0.25
+NEEDED = ("flask", "requests", "structlog", "waitress")
+
+
+class DemoFailed(click.ClickException):
+    """The demo did not come to its end; the text says which part failed."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """What runs, and what has happened so far."""
+
+    processes: Processes
+    addresses: Addresses
+    receiver: Receiver
+    client: httpx.Client
+    screen: Screen
+    placed: list[Placed] = field(default_factory=list[Placed])
+
+    @property
+    def waiting(self) -> list[str]:
+        """The orders that are paid and whose stock was not deducted."""
+        return [order.order_no for order in self.placed if order.status == "waiting_for_outbound"]
+
+    def api(self, path: str, **query: str) -> Any:
+        """What the rules service answers."""
+        return self.client.get(self.addresses.ordertrace + path, params=query).raise_for_status().json()
+
+    def delivered(self) -> int:
+        """How many parcels the carrier has brought to their doors."""
+        states = self.client.get(self.addresses.carrier + "/parcels").raise_for_status().json()
+        return states.get("SIGNED", 0)
+
+    def until(self, what: str, timeout: float, found: Callable[[], Any], blame: str = "ordertrace") -> Any:
+        """What `found` returns once it is true. Raises DemoFailed with the log of `blame` after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            self.processes.check()
+            value = found()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"{what} did not come within {timeout:.0f} s{self.processes.tail(blame)}")
+            time.sleep(POLL)
+
+
+@click.command()
+@click.option(
+    "--load", default=24, show_default=True, type=click.IntRange(1, 200), help="Customers at a time."
+)
+@click.option(
+    "--orders", default=160, show_default=True, type=click.IntRange(1, 5000), help="In the promotion."
+)
+@click.option("--exit", "leave", is_flag=True, help="End after the guide, on a terminal too.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+def demo(load: int, orders: int, leave: bool, form: str, language: str) -> None:
+    """The main job on this machine, in about a minute: a promotion, stuck orders, and the guide that says why.
+
+    Starts the rules service and a shop of five services, each a process of its own, and buys from it. Nothing is
+    scripted to fail: with --load 1 every order goes through. On a terminal it then serves its pages until Ctrl-C.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise click.UsageError(f"{' and '.join(missing)} is missing: run pip install 'ordertrace[demo]'")
+    screen = Screen(Console(stderr=form == "json"))
+    began = time.monotonic()
+    try:
+        with _scene(screen, threads=max(8, load + 4)) as scene:
+            result = _play(scene, load, orders, language)
+            result["seconds"] = round(time.monotonic() - began, 1)
+            if form == "json":
+                click.echo(json.dumps(result, ensure_ascii=False, indent=2))
+            if sys.stdout.isatty() and not leave:
+                _serve(scene)
+    except (ProcessFailed, httpx.HTTPError) as error:
+        raise DemoFailed(str(error)) from error
+
+
+@contextmanager
+def _scene(screen: Screen, threads: int) -> Generator[Scene]:
+    """Everything started; all of it ended, and the directory removed, on the way out."""
+    secret = new_secret()
+    with ExitStack() as exits:
+        _heed_signals(exits)
+        directory = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="ordertrace-demo-")))
+        receiver = exits.enter_context(Receiver(secret))
+        processes = exits.enter_context(Processes(directory))
+        exits.callback(
+            signal.signal, signal.SIGINT, signal.SIG_IGN
+        )  # a second Ctrl-C leaves nothing half done
+        client = exits.enter_context(httpx.Client(trust_env=False, timeout=10))
+        configuration = write_configuration(directory, receiver.url, secret)
+        with screen.working("starting the rules service and five services of a shop"):
+            addresses = stack.start(processes, configuration, threads)
+        yield Scene(processes, addresses, receiver, client, screen)
+
+
+def _heed_signals(exits: ExitStack) -> None:
+    """SIGTERM and a closed terminal end the demo as Ctrl-C does; what held before holds again afterwards."""
+
+    def leave(number: int, frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        exits.callback(signal.signal, number, signal.signal(number, leave))
+    exits.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+
+
+def _play(scene: Scene, load: int, orders: int, language: str) -> dict[str, Any]:
+    """The calm, the promotion, and what came of it, as one document."""
+    _buy(scene, "an ordinary day", customers.calm(CALM_ORDERS), 1)
+    _deliver(scene)
+    _buy(scene, f"the promotion, {load} customers at a time", customers.promotion(orders), load)
+    last_order = time.monotonic()
+    _deliver(scene)
+    result: dict[str, Any] = {
+        "outcome": "incident" if scene.waiting else "no_incident",
+        "orders": {
+            "placed": len(scene.placed),
+            "waiting": len(scene.waiting),
+            "delivered": scene.delivered(),
+        },
+        "incident": None,
+        "guide": None,
+        "webhook": None,
+        "pages": {},
+    }
+    if scene.waiting:
+        return result | _incident(scene, language)
+    _nothing(scene, last_order)
+    return result
+
+
+def _buy(scene: Scene, title: str, wishes: Sequence[Wish], clients: int) -> None:
+    before = len(scene.waiting)
+
+    with scene.screen.counting(title, len(wishes)) as step:
+
+        def placed(order: Placed) -> None:
+            scene.placed.append(order)
+            step(f"{len(scene.waiting) - before} waiting for outbound")
+
+        customers.shop(scene.addresses.storefront, wishes, clients, placed)
+    refused = len(scene.waiting) - before
+    scene.screen.say(f"  {len(wishes)} orders placed; {refused} are paid and still “waiting for outbound”")
+
+
+def _deliver(scene: Scene) -> None:
+    """Wait until whatever inventory granted is at its door: the warehouse and the carrier work all the time."""
+    expected = len(scene.placed) - len(scene.waiting)
+    with scene.screen.working("parcels on their way"):
+        scene.until("the last parcel", DELIVERY, lambda: scene.delivered() >= expected, blame="wms")
+    scene.screen.say(f"  {expected} orders are delivered and signed for")
+
+
+def _incident(scene: Scene, language: str) -> dict[str, Any]:
+    """Wait until one incident holds every waiting order, then for its guide and its webhook."""
+    with scene.screen.working(f"two hours pass in {RULE:.0f} s; the rule looks"):
+        found = scene.until("the incident", GUIDE, lambda: _grown(scene))
+    path = f"/api/v1/incidents/{found['id']}/guide"
+    guide = scene.api(path, format="json", language=language)
+    text = scene.client.get(
+        scene.addresses.ordertrace + path, params={"format": "text", "language": language}
+    )
+    scene.screen.say("")
+    scene.screen.say(text.raise_for_status().text)
+    with scene.screen.working("the team's chat"):
+        delivery = scene.until("the webhook", WEBHOOK, lambda: _webhook(scene, found["id"]))
+    scene.screen.say(
+        f"  webhook {delivery.id} received, its signature is verified: {delivery.body.get('type')}"
+    )
+    pages = {
+        "guide": f"{scene.addresses.ordertrace}/incidents/{found['id']}",
+        "order": f"{scene.addresses.ordertrace}/orders/{scene.waiting[0]}",
+    }
+    for name, url in pages.items():
+        scene.screen.say(f"  {name:<6} {url}", style="bold")
+    return {
+        "incident": found,
+        "guide": guide,
+        "webhook": {"id": delivery.id, "verified": delivery.verified, "body": dict(delivery.body)},
+        "pages": pages,
+    }
+
+
+def _grown(scene: Scene) -> Any:
+    """The incident, once it is firm, names a cause, and holds every waiting order."""
+    for found in _told(scene):
+        whole = found["counts"]["open"] >= len(scene.waiting) and found["certainty"] == "firm"
+        if found["playbook"] == PLAYBOOK and whole and found["cause"] is not None:
+            return found
+    return None
+
+
+def _told(scene: Scene) -> list[dict[str, Any]]:
+    """The incidents that somebody is told of, without those that another one explains."""
+    return [i for i in scene.api("/api/v1/incidents")["incidents"] if i["explained_by"] is None]
+
+
+def _webhook(scene: Scene, incident: str) -> Delivery | None:
+    """A delivery that tells of the incident and is signed by the rules service."""
+    for delivery in scene.receiver.deliveries():
+        if delivery.verified and delivery.body.get("data", {}).get("incident") == incident:
+            return delivery
+    return None
+
+
+def _nothing(scene: Scene, last_order: float) -> None:
+    """Make sure that there is nothing to tell, which is more than that nothing was told."""
+    missed = [order.order_no for order in scene.placed if order.status != "released"]
+    if missed:
+        raise DemoFailed(
+            f"{len(missed)} orders were not released, such as {missed[0]}{scene.processes.tail('storefront')}"
+        )
+    with scene.screen.working("making sure that ordertrace saw every order delivered"):
+        for order in scene.placed:
+            path = f"/api/v1/orders/{order.order_no}"
+            what = f"the end of {order.order_no} in ordertrace"
+            scene.until(what, DELIVERY, lambda p=path: scene.api(p)["ended_by"] == "delivery.signed")
+    with scene.screen.working(f"letting the rule's two hours pass, which take {RULE:.0f} s"):
+        while time.monotonic() < last_order + RULE + 2:
+            scene.processes.check()
+            time.sleep(POLL)
+    told = _told(scene)
+    if told:
+        raise DemoFailed(f"every order was delivered, and yet there is an incident: {told[0]['id']}")
+    scene.screen.say(
+        f"no incident: all {len(scene.placed)} orders were delivered. More customers at a time: --load 24"
+    )
+
+
+def _serve(scene: Scene) -> None:
+    """Keep the pages up until Ctrl-C."""
+    scene.screen.say("serving these pages; Ctrl-C ends it all")
+    try:
+        while True:
+            scene.processes.check()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        scene.screen.say("ending")
