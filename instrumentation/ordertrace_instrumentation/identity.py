@@ -9,6 +9,9 @@ import unicodedata
 from functools import lru_cache
 
 DEFAULT_NAMESPACE = "ordertrace"
+MAX_ORDER_ID = 256  # characters; longer text is no order's number
+ABSENT_IDS = frozenset({"", "-", "null", "none", "nil", "undefined", "nan", "n/a"})
+"""What programs write where they have no order id, in lower case."""
 
 
 def normalise_order_id(order_id: str) -> str:

@@ -32,11 +32,17 @@ MESSAGE_DESTINATION: Final = "messaging.destination.name"
 MESSAGE_CONSUMER_GROUP: Final = "messaging.consumer.group.name"
 ORDER_ID: Final = "order.id"
 ORDER_TRACE_ID: Final = "order.trace_id"
+ORDER_STAGE: Final = "order.stage"  # of `stage(...)`: where the code that speaks stands
 ORDER_STATUS: Final = "order.status"
 ORDER_AMOUNT: Final = "order.amount"
 ORDER_CURRENCY: Final = "order.currency"
 ORDER_REFS: Final = "order.refs."  # a prefix: order.refs.payment_id
 LABELS: Final = "labels."  # a prefix: labels.sku
+
+REF_KINDS: Final[frozenset[str]] = frozenset(
+    ("payment_id", "reservation_id", "shipment_id", "tracking_no", "rma_id", "refund_id", "invoice_id")
+)
+"""Names that a log call or a label may use for another system's id: they become `order.refs.<name>`."""
 
 HEARTBEAT: Final = "heartbeat"  # event.action of the shim's sign of life, event.kind "metric"
 HEARTBEAT_INTERVAL: Final = "ordertrace.heartbeat.interval"  # seconds

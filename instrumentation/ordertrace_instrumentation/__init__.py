@@ -1,0 +1,34 @@
+"""Instrument a service for ordertrace: see docs/instrumentation.md.
+
+Frameworks have modules of their own: `ordertrace_instrumentation.flask`, `ordertrace_instrumentation.requests`.
+"""
+
+from ordertrace_instrumentation.configuration import configure
+from ordertrace_instrumentation.context import current_order_id, order, stage
+from ordertrace_instrumentation.events import event, link
+from ordertrace_instrumentation.identity import normalise_order_id, order_trace_id
+from ordertrace_instrumentation.logs import (
+    EcsFormatter,
+    OrderFilter,
+    OrderFormatter,
+    OrderHandler,
+    structlog_processor,
+)
+from ordertrace_instrumentation.shim import shutdown
+
+__all__ = [
+    "EcsFormatter",
+    "OrderFilter",
+    "OrderFormatter",
+    "OrderHandler",
+    "configure",
+    "current_order_id",
+    "event",
+    "link",
+    "normalise_order_id",
+    "order",
+    "order_trace_id",
+    "shutdown",
+    "stage",
+    "structlog_processor",
+]

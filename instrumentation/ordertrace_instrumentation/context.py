@@ -1,0 +1,223 @@
+"""Which order is being worked on: held in context variables, so threads, tasks and nested orders are right."""
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, cast
+
+from ordertrace_instrumentation.complaints import complain_once
+from ordertrace_instrumentation.identity import ABSENT_IDS, MAX_ORDER_ID, normalise_order_id
+from ordertrace_instrumentation.record import label_text, safe_text
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Scope:
+    """One order while it is being worked on. `refs` grows by `link`, for everybody who shares the scope."""
+
+    __slots__ = ("labels", "order_id", "refs")
+
+    def __init__(self, order_id: str, labels: Mapping[str, str], refs: Mapping[str, str]) -> None:
+        self.order_id = order_id
+        self.labels = labels
+        self.refs = refs
+
+    def add_refs(self, refs: Mapping[str, str]) -> None:
+        self.refs = {**self.refs, **refs}  # replaced, never changed: another thread may be reading it
+
+
+NO_ORDER = Scope("", {}, {})
+_scope: ContextVar[Scope] = ContextVar("ordertrace_order", default=NO_ORDER)
+_stage: ContextVar[str] = ContextVar("ordertrace_stage", default="")
+
+
+def current_scope() -> Scope:
+    return _scope.get()
+
+
+def current_order_id() -> str:
+    """The id of the order that this code works on, empty if none is bound."""
+    return _scope.get().order_id
+
+
+def current_stage() -> str:
+    return _stage.get()
+
+
+def clean_order_id(value: object) -> str:
+    """The canonical id, or "" where the value stands for "no order" or cannot be an order's number."""
+    if value is None:
+        return ""
+    order_id = normalise_order_id(safe_text(value, MAX_ORDER_ID + 1))
+    if order_id.lower() in ABSENT_IDS:
+        return ""
+    if len(order_id) > MAX_ORDER_ID:
+        complain_once(f"an order id of more than {MAX_ORDER_ID} characters was ignored")
+        return ""
+    return order_id
+
+
+class _Binding:
+    """What `order` and `stage` share: bind on entry, restore on exit; wrap functions of every kind."""
+
+    def __init__(self) -> None:
+        self._tokens: list[tuple[Token[Any], Any]] = []
+
+    def _bind(self) -> tuple[Token[Any], Any]:
+        raise NotImplementedError
+
+    def _for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "_Binding":
+        """A binding of its own for one call, since calls may overlap."""
+        raise NotImplementedError
+
+    def __enter__(self) -> "_Binding":
+        self._tokens.append(self._bind())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._tokens:
+            return
+        token, before = self._tokens.pop()
+        try:
+            token.var.reset(token)
+        except (ValueError, RuntimeError):
+            # Left in another context than it was entered in, as generators and some web frameworks do.
+            token.var.set(before)
+
+    async def __aenter__(self) -> "_Binding":
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function, coroutine function, generator function or asynchronous generator function."""
+        wrapped: Any = function
+
+        if inspect.iscoroutinefunction(function):
+
+            async def call_async(*args: Any, **kwargs: Any) -> Any:
+                with self._for_call(args, kwargs):
+                    return await wrapped(*args, **kwargs)
+
+            wrapper: Any = call_async
+        elif inspect.isasyncgenfunction(function):
+
+            async def iterate_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+                async for item in _steps_async(self._for_call(args, kwargs), wrapped(*args, **kwargs)):
+                    yield item
+
+            wrapper = iterate_async
+        elif inspect.isgeneratorfunction(function):
+
+            def iterate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                return (yield from _steps(self._for_call(args, kwargs), wrapped(*args, **kwargs)))
+
+            wrapper = iterate
+        else:
+
+            def call(*args: Any, **kwargs: Any) -> Any:
+                with self._for_call(args, kwargs):
+                    return wrapped(*args, **kwargs)
+
+            wrapper = call
+        return cast(Callable[P, R], functools.wraps(function)(wrapper))
+
+
+class order(_Binding):
+    """Say that the code inside works on this order: `with order("SO-1", channel="app"): …`.
+
+    Also `async with` and a decorator; a decorator usually finds the id in the call's own arguments:
+    `@order(lambda job: job["order_id"])`. Labels go onto every record made inside. An id that stands for
+    none (None, "", "null") binds no order: records inside belong to nobody, not to an outer order. Never raises.
+    """
+
+    def __init__(self, order_id: object, /, **labels: object) -> None:
+        super().__init__()
+        self._order_id = order_id
+        self._labels = labels
+
+    def _bind(self) -> tuple[Token[Any], Any]:
+        before = _scope.get()
+        if callable(self._order_id):
+            complain_once("order(function) finds an id from a call's arguments: it is for use as a decorator")
+            return _scope.set(NO_ORDER), before
+        order_id = clean_order_id(self._order_id)
+        labels = {name: label_text(value) for name, value in self._labels.items() if value is not None}
+        if order_id and order_id == before.order_id:
+            if not labels:
+                return _scope.set(before), before  # shared, so that what is linked inside is known outside
+            return _scope.set(Scope(order_id, {**before.labels, **labels}, before.refs)), before
+        return _scope.set(Scope(order_id, labels, {}) if order_id or labels else NO_ORDER), before
+
+    def _for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "order":
+        order_id = self._order_id
+        if callable(order_id):
+            try:
+                order_id = order_id(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - a wrong finder costs the id, never the call
+                complain_once(f"no order id was found in a call's arguments: {safe_text(error)}")
+                order_id = None
+        return order(order_id, **self._labels)
+
+
+class stage(_Binding):
+    """Say in which stage of the order's way the code inside stands: `with stage("reservation"): …`.
+
+    Emits nothing by itself, for a stage begins and ends by what the services say of it; records made inside
+    carry `order.stage`. Also `async with` and a decorator. Never raises.
+    """
+
+    def __init__(self, name: object, /) -> None:
+        super().__init__()
+        self._name = safe_text(name)
+
+    def _bind(self) -> tuple[Token[Any], Any]:
+        before = _stage.get()
+        return _stage.set(self._name), before
+
+    def _for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "stage":
+        return stage(self._name)
+
+
+def _steps(binding: _Binding, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Run a generator so that the binding holds while it runs, and not in its consumer while it waits."""
+    advance: Callable[[], Any] = lambda: next(generator)  # noqa: E731
+    try:
+        while True:
+            try:
+                with binding:
+                    item = advance()
+            except StopIteration as end:
+                return end.value
+            try:
+                sent = yield item
+                advance = functools.partial(generator.send, sent)
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - handed on to the generator, as `yield from` does
+                advance = functools.partial(generator.throw, error)
+    finally:
+        with binding:
+            generator.close()
+
+
+async def _steps_async(binding: _Binding, generator: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+    try:
+        while True:
+            with binding:
+                try:
+                    item = await generator.__anext__()
+                except StopAsyncIteration:
+                    return
+            yield item
+    finally:
+        with binding:
+            await generator.aclose()

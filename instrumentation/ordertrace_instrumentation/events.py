@@ -1,0 +1,152 @@
+"""`event` and `link`: what a service says of an order on purpose."""
+
+from collections.abc import Mapping
+
+from opentelemetry import trace
+
+from ordertrace_instrumentation import vocabulary as ecs
+from ordertrace_instrumentation.complaints import complain_once
+from ordertrace_instrumentation.context import Scope, clean_order_id, current_scope, current_stage
+from ordertrace_instrumentation.identity import order_trace_id
+from ordertrace_instrumentation.patterns import find_order_id
+from ordertrace_instrumentation.record import (
+    MAX_MESSAGE,
+    Record,
+    add_fields,
+    label_text,
+    safe_text,
+    safe_value,
+)
+from ordertrace_instrumentation.shim import Shim, current_shim
+
+
+def event(
+    action: str,
+    /,
+    *,
+    outcome: str | None = None,
+    reason: object = None,
+    order_id: object = None,
+    amount: object = None,
+    currency: str | None = None,
+    status: object = None,
+    message: object = None,
+    message_id: object = None,
+    duration: int | None = None,
+    refs: Mapping[str, object] | None = None,
+    **labels: object,
+) -> None:
+    """Record that something happened: `event("payment.captured", outcome="success", payment_id="P-7")`.
+
+    `action` is `object.verb_in_past`; `outcome` is success | failure | unknown; `order_id` overrides the
+    order of the context; `status` is the order's status as this system sees it; `duration` is nanoseconds;
+    `refs` are other systems' ids of the order, as are labels with the name of one (`payment_id`,
+    `tracking_no`, …). Other labels become `labels.*`, dotted names are ECS fields. Never raises, never waits.
+    """
+    try:
+        shim = current_shim()
+        instant = shim.clock()
+        record = shim.new_record(instant)
+        record[ecs.EVENT_KIND] = "event"
+        record[ecs.EVENT_ACTION] = safe_text(action)
+        given = {
+            ecs.EVENT_OUTCOME: outcome,
+            ecs.EVENT_REASON: None if reason is None else safe_text(reason),
+            ecs.ORDER_AMOUNT: amount,
+            ecs.ORDER_CURRENCY: currency,
+            ecs.ORDER_STATUS: None if status is None else safe_text(status),
+            ecs.MESSAGE_ID: None if message_id is None else safe_text(message_id),
+            ecs.EVENT_DURATION: duration,
+        }
+        for name, value in given.items():
+            if value is not None:
+                record[name] = safe_value(value)
+        if message is not None:
+            record[ecs.MESSAGE] = safe_text(message, MAX_MESSAGE)
+        for kind, value in (refs or {}).items():
+            if value is not None:
+                record[ecs.ORDER_REFS + safe_text(kind)] = label_text(value)
+        add_fields(record, labels)
+        complete(shim, record, order_id)
+        shim.ship(record, instant)
+    except Exception as error:  # noqa: BLE001 - a guest never raises into business code
+        count_failure(error)
+
+
+def link(*, order_id: object = None, **refs: object) -> None:
+    """Teach that this order is known elsewhere by another id: `link(payment_id="P-7")`.
+
+    Later records of this order in this context carry `order.refs.*`, and one record is written at once.
+    `order_id` names an order other than the context's; its refs go into the one record only. Never raises.
+    """
+    try:
+        known = {safe_text(kind): label_text(value) for kind, value in refs.items() if value is not None}
+        if not known:
+            return
+        scope = current_scope()
+        if scope.order_id and order_id is None:
+            scope.add_refs(known)
+        shim = current_shim()
+        instant = shim.clock()
+        record = shim.new_record(instant)
+        record[ecs.EVENT_KIND] = "event"
+        record[ecs.MESSAGE] = "linked " + ", ".join(f"{kind} {value}" for kind, value in known.items())
+        record.update({ecs.ORDER_REFS + kind: value for kind, value in known.items()})
+        complete(shim, record, order_id)
+        shim.ship(record, instant)
+    except Exception as error:  # noqa: BLE001
+        count_failure(error)
+
+
+def complete(shim: Shim, record: Record, order_id: object = None) -> None:
+    """Add the order, its refs and labels, the stage and the trace to a record that lacks them.
+
+    The order is the one given, else the record's own `order.id`, else the context's, else the one that a
+    pattern finds in the record's texts.
+    """
+    scope = current_scope()
+    given = clean_order_id(order_id) or clean_order_id(record.pop(ecs.ORDER_ID, None))
+    add_order(
+        record, given or scope.order_id or find_order_id(record, shim.settings.order_id_patterns), scope
+    )
+    stage = current_stage()
+    if stage:
+        record.setdefault(ecs.ORDER_STAGE, stage)
+    add_trace(record, shim.settings.namespace)
+
+
+def add_order(record: Record, order_id: str, scope: Scope) -> None:
+    """Put `order_id` into the record and, where it is the scope's own order, the scope's refs and labels."""
+    if order_id:
+        record[ecs.ORDER_ID] = order_id
+    if order_id == scope.order_id:
+        for kind, value in scope.refs.items():
+            record.setdefault(ecs.ORDER_REFS + kind, value)
+        for name, value in scope.labels.items():
+            ref = name in ecs.REF_KINDS
+            record.setdefault((ecs.ORDER_REFS if ref else ecs.LABELS) + name, value)
+
+
+def add_trace(record: Record, namespace: str) -> None:
+    """Add `order.trace_id`, and the trace of an active OpenTelemetry span, else the order's own."""
+    order_id = record.get(ecs.ORDER_ID, "")
+    own = order_trace_id(order_id, namespace) if order_id else ""
+    if own:
+        record[ecs.ORDER_TRACE_ID] = own
+    if ecs.TRACE_ID in record:
+        return
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        record[ecs.TRACE_ID] = format(span.trace_id, "032x")
+        record[ecs.PARENT_ID if span.is_remote else ecs.SPAN_ID] = format(span.span_id, "016x")
+    elif own:
+        record[ecs.TRACE_ID] = own
+
+
+def count_failure(error: Exception) -> None:
+    """Count a record that could not be made, and say why, once."""
+    try:
+        current_shim().losses.count("record_failed")
+        complain_once(f"a record could not be made: {safe_text(error)}")
+    except Exception:  # noqa: BLE001
+        pass

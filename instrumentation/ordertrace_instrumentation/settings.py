@@ -1,0 +1,195 @@
+"""The settings: arguments over environment. A wrong one is reported and its default used; none stops a service."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from ordertrace_instrumentation.identity import DEFAULT_NAMESPACE
+
+Network = IPv4Network | IPv6Network
+UNKNOWN_SERVICE = "unknown_service"  # OpenTelemetry's word for a service without a name
+DEFAULT_PORT = 24224  # the Forward protocol's
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where records go. `place` is a path for `file`, `HOST:PORT` for `forward`, else empty."""
+
+    kind: Literal["stdout", "file", "forward", "otlp"]
+    place: str = ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.place.rpartition(":")
+        return host, int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`docs/instrumentation.md` explains each. Durations are seconds, sizes bytes."""
+
+    service: str = UNKNOWN_SERVICE
+    namespace: str = DEFAULT_NAMESPACE
+    transport: tuple[Target, ...] = ()
+    spool_dir: Path | None = None
+    spool_max_bytes: int = 64 * 1024 * 1024
+    queue_max_records: int = 10_000
+    order_id_patterns: tuple[re.Pattern[str], ...] = ()
+    heartbeat_interval: float = 30.0
+    trusted_hosts: frozenset[str] = frozenset()
+    trusted_peers: tuple[Network, ...] = ()
+    capture_logging: bool = False
+
+
+ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
+    "service": ("ORDERTRACE_SERVICE", "OTEL_SERVICE_NAME"),
+    "namespace": ("ORDERTRACE_NAMESPACE",),
+    "transport": ("ORDERTRACE_TRANSPORT",),
+    "spool_dir": ("ORDERTRACE_SPOOL_DIR",),
+    "spool_max_bytes": ("ORDERTRACE_SPOOL_MAX_BYTES",),
+    "queue_max_records": ("ORDERTRACE_QUEUE_MAX_RECORDS",),
+    "order_id_patterns": ("ORDERTRACE_ORDER_ID_PATTERNS",),
+    "heartbeat_interval": ("ORDERTRACE_HEARTBEAT_INTERVAL",),
+    "trusted_hosts": ("ORDERTRACE_TRUSTED_HOSTS",),
+    "trusted_peers": ("ORDERTRACE_TRUSTED_PEERS",),
+    "capture_logging": ("ORDERTRACE_CAPTURE_LOGGING",),
+}
+"""The variables of each setting, the first that is set and not empty decides."""
+
+
+def read_settings(
+    arguments: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> tuple[Settings, list[str]]:
+    """Return the settings and what is wrong with what was given. `None` as an argument means "not given"."""
+    environment = os.environ if environment is None else environment
+    settings, problems = Settings(), list[str]()
+    for name, variables in ENVIRONMENT.items():
+        given, source = arguments.get(name), f"configure({name}=…)"
+        if given is None:
+            source = next((v for v in variables if environment.get(v, "").strip()), "")
+            if not source:
+                continue
+            given = environment[source].strip()
+        try:
+            settings = replace(settings, **{name: _READERS[name](given, problems)})
+        except Exception as error:  # noqa: BLE001 - whatever was given, the service starts
+            default = getattr(settings, name)
+            problems.append(f"{source} is {given!r:.80}: {error}; {default!r} is used instead")
+    if settings.service == UNKNOWN_SERVICE:
+        problems.append("the service has no name: set ORDERTRACE_SERVICE or call configure(service=…)")
+    return settings, problems
+
+
+def read_target(text: str) -> Target:
+    """Read `stdout`, `file:PATH`, `forward://HOST[:PORT]` or `otlp`. Raises ValueError."""
+    if text in ("stdout", "otlp"):
+        return Target(text)
+    if text.startswith("file:") and len(text) > 5:
+        path = text.removeprefix("file://") if text.startswith("file://") else text.removeprefix("file:")
+        return Target("file", str(Path(path).absolute()))
+    if text.startswith("forward://"):
+        parts = urlsplit(text)
+        if parts.hostname:
+            return Target("forward", f"{parts.hostname}:{parts.port or DEFAULT_PORT}")
+    raise ValueError(f"{text!r:.80} is none of stdout, file:PATH, forward://HOST:PORT, otlp")
+
+
+def _transport(given: object, problems: list[str]) -> tuple[Target, ...]:
+    return tuple(dict.fromkeys(_each(_items(given), read_target, "transport", problems)))
+
+
+def _patterns(given: object, problems: list[str]) -> tuple[re.Pattern[str], ...]:
+    if isinstance(given, str):
+        listed = _json_list(given)
+        given = [given] if listed is None else listed
+    return tuple(_each(_items(given), re.compile, "order id pattern", problems))
+
+
+def _json_list(text: str) -> list[Any] | None:
+    """A JSON list of texts; `[A-Z]+` is none, though it begins like one."""
+    try:
+        listed = json.loads(text) if text.lstrip().startswith("[") else None
+    except ValueError:
+        return None
+    return listed if isinstance(listed, list) and all(isinstance(p, str) for p in listed) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+def _peers(given: object, problems: list[str]) -> tuple[Network, ...]:
+    def network(text: str) -> Network:
+        return ip_network(text, strict=False)
+
+    return tuple(_each(_items(given), network, "trusted peer", problems))
+
+
+def _hosts(given: object, problems: list[str]) -> frozenset[str]:
+    return frozenset(str(host).lower() for host in _items(given))
+
+
+def _each(items: Iterable[Any], read: Callable[[Any], Any], what: str, problems: list[str]) -> list[Any]:
+    """Those that can be read; one bad item doesn't cost the others."""
+    good: list[Any] = []
+    for item in items:
+        try:
+            good.append(read(item))
+        except Exception as error:  # noqa: BLE001
+            problems.append(f"{what} {item!r:.80} is left out: {error}")
+    return good
+
+
+def _items(given: object) -> Sequence[Any]:
+    if isinstance(given, str):
+        return [part.strip() for part in given.split(",") if part.strip()]
+    if isinstance(given, Iterable):
+        return list(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    raise ValueError("a text or a list is expected")
+
+
+def _text(given: object, problems: list[str]) -> str:
+    if not str(given).strip():
+        raise ValueError("it is empty")
+    return str(given).strip()
+
+
+def _positive_int(given: object, problems: list[str]) -> int:
+    number = int(str(given))
+    if number <= 0:
+        raise ValueError("a number above 0 is expected")
+    return number
+
+
+def _interval(given: object, problems: list[str]) -> float:
+    seconds = float(str(given))
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise ValueError("a number of seconds above 0 is expected")
+    return seconds
+
+
+def _switch(given: object, problems: list[str]) -> bool:
+    word = str(given).strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("true or false is expected")
+
+
+_READERS: Mapping[str, Callable[[Any, list[str]], Any]] = {
+    "service": _text,
+    "namespace": _text,
+    "transport": _transport,
+    "spool_dir": lambda given, problems: Path(given).absolute(),
+    "spool_max_bytes": _positive_int,
+    "queue_max_records": _positive_int,
+    "order_id_patterns": _patterns,
+    "heartbeat_interval": _interval,
+    "trusted_hosts": _hosts,
+    "trusted_peers": _peers,
+    "capture_logging": _switch,
+}
