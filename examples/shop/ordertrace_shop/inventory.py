@@ -5,11 +5,12 @@ comes while it is busy is refused. Its logging is the standard library's, as JSO
 """
 
 import logging
+import sys
 
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from ordertrace_instrumentation import configure, event, link, order
+from ordertrace_instrumentation import EcsFormatter, configure, event, link, order
 from ordertrace_shop.service import listen, parse_options
 from ordertrace_shop.stock import DeductFailed, Stock
 
@@ -44,6 +45,9 @@ def create_app(stock: Stock) -> Flask:
 
 def main() -> None:
     options = parse_options("inventory")
+    to_stdout = logging.StreamHandler(sys.stdout)
+    to_stdout.setFormatter(EcsFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[to_stdout])
     configure(service="inventory")
     listen(create_app(Stock(options.data / "inventory.db")), options)
 

@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from ordertrace_instrumentation import configure, event, link, order
+from ordertrace_instrumentation import configure, event, link, order, structlog_processor
 from ordertrace_shop.database import Database
 from ordertrace_shop.service import listen, parse_options
 
@@ -58,6 +58,14 @@ def create_app(database: Database) -> Flask:
 
 def main() -> None:
     options = parse_options("payment")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog_processor,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
     configure(service="payment")
     listen(create_app(Database(options.data / "payment.db", SCHEMA)), options)
 

@@ -6,7 +6,11 @@ from pathlib import Path
 from ordertrace_shop.processes import Processes
 
 START = 45.0  # seconds that one stage of the start may take on a slow machine
-HEARTBEAT = "0.5"  # seconds
+SHIM = {
+    "ORDERTRACE_HEARTBEAT_INTERVAL": "0.5",
+    "ORDERTRACE_CAPTURE_LOGGING": "true",
+    "ORDERTRACE_ORDER_ID_PATTERNS": r"SO-\d{8}-\d{5}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,7 @@ def start(processes: Processes, configuration: Path, threads: int) -> Addresses:
     _shop(processes, "carrier", threads)
     processes.start("ordertrace", "ordertrace_rules", ["--config", str(configuration), "serve"])
     ordertrace = processes.addresses("ordertrace", START)
-    shim = {
-        "ORDERTRACE_TRANSPORT": f"forward://{ordertrace['forward']}",
-        "ORDERTRACE_HEARTBEAT_INTERVAL": HEARTBEAT,
-    }
+    shim = {"ORDERTRACE_TRANSPORT": f"forward://{ordertrace['forward']}", **SHIM}
     carrier = processes.addresses("carrier", START)["http"]
     _shop(processes, "payment", threads, environment=shim)
     _shop(processes, "inventory", threads, environment=shim)

@@ -12,7 +12,7 @@ import requests
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from ordertrace_instrumentation import configure, event, link, order
+from ordertrace_instrumentation import OrderFormatter, configure, event, link, order
 from ordertrace_shop.database import Database
 from ordertrace_shop.service import Peer, listen, parse_options
 
@@ -149,6 +149,9 @@ def create_app(checkout: Checkout) -> Flask:
 
 def main() -> None:
     options = parse_options("storefront", "payment", "inventory", "wms")
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(OrderFormatter("%(asctime)s %(levelname)s %(name)s [%(order_id)s] %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[to_stderr])
     configure(service="storefront")
     database = Database(options.data / "storefront.db", SCHEMA)
     peers = (Peer(options.peers[name]) for name in ("payment", "inventory", "wms"))

@@ -72,7 +72,11 @@ class Warehouse:
                 log.exception("shipment %s could not be sent out", shipment.id)
 
     def send_out(self, shipment: Shipment) -> None:
-        """Pick, pack, book a waybill, hand over: here the order goes by the shipment's number alone."""
+        """Pick, pack, book a waybill, hand over: its events go by the shipment's number alone.
+
+        The log call's text has the order number, which the shim finds there by pattern.
+        """
+        log.info("picking %s for order %s", shipment.id, shipment.order_no)
         time.sleep(WALK)
         self._advance(shipment, "picked")
         event("wms.picked", outcome="success", shipment_id=shipment.id, warehouse=WAREHOUSE)
@@ -118,6 +122,7 @@ def create_app(warehouse: Warehouse) -> Flask:
 
 def main() -> None:
     options = parse_options("wms", "carrier")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(message)s")
     configure(service="wms")
     warehouse = Warehouse(Database(options.data / "wms.db", SCHEMA), Peer(options.peers["carrier"]))
     for number in range(PICKERS):
