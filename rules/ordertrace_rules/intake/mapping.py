@@ -260,12 +260,16 @@ def _apply(rule: Rule, fields: Fields, groups: Mapping[str, Any], source: str) -
     values = {**fields, **groups} if groups else fields
     kept = _kept(rule, fields)
     made: list[Fields] = []
-    for event_rule in rule.events:
+    for number, event_rule in enumerate(rule.events):
         found = event_rule.when.match(fields, source)
-        if found is not None:
-            event = event_rule.make(kept, {**values, **found} if found else values, required=not rule.several)
-            if event is not None:
-                made.append(event)
+        if found is None:
+            continue
+        event = event_rule.make(kept, {**values, **found} if found else values, required=not rule.several)
+        if event is None:
+            continue
+        if rule.several and event.get(ecs.EVENT_ID) and event[ecs.EVENT_ID] == fields.get(ecs.EVENT_ID):
+            event[ecs.EVENT_ID] = f"{event[ecs.EVENT_ID]}:{number}"  # one record's id cannot be that of two
+        made.append(event)
     return made
 
 
