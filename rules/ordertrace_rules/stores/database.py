@@ -5,8 +5,8 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, Thread, current_thread, local
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, finalize
 
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.stores.codec import DocumentError
@@ -56,7 +56,7 @@ class Database:
         self.path = path
         self._busy_seconds = busy_seconds
         self._max_pages = max_pages
-        self._connections: WeakKeyDictionary[Thread, sqlite3.Connection] = WeakKeyDictionary()
+        self._connections: WeakKeyDictionary[Thread, _Held] = WeakKeyDictionary()
         self._connections_lock = Lock()
         self._writer = Lock()
         self._batch = _Batch()
@@ -183,20 +183,21 @@ class Database:
         if self._closed:
             raise StoreUnavailable(f"the store {self.path} is closed")
         thread = current_thread()
-        connection = self._connections.get(thread)
-        if connection is None:
+        held = self._connections.get(thread)
+        if held is None:
             with answering(self.path):
                 connection = self._connect()
+            held = _Held(connection, finalize(thread, connection.close))
             with self._connections_lock:
-                self._connections[thread] = connection
-        return connection
+                self._connections[thread] = held
+        return held.connection
 
     def close(self) -> None:
         """Close every connection. Reads and writes after this raise StoreUnavailable."""
         with self._turn(), self._connections_lock:
             self._closed = True
-            for connection in self._connections.values():
-                connection.close()
+            for held in self._connections.values():
+                held.close()
             self._connections.clear()
 
     def _connect(self) -> sqlite3.Connection:
@@ -224,6 +225,13 @@ class Database:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={len(STEPS)}")
+
+
+class _Held(NamedTuple):
+    """A thread's connection, and what closes it: the store's end or the thread's."""
+
+    connection: sqlite3.Connection
+    close: "finalize[[], Thread]"
 
 
 class _Batch(local):

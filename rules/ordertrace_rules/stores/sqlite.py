@@ -4,15 +4,23 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ordertrace_rules.aliases import keys_of, value_of
-from ordertrace_rules.errors import Conflict
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.codec import decode, decode_event, encode, encode_event
 from ordertrace_rules.stores.database import Database, answering, chunks, execute, marks, plain, whole
+from ordertrace_rules.stores.documents import (
+    CHECKPOINTS,
+    INCIDENTS,
+    JOURNEYS,
+    MEMBERS,
+    PRESENCES,
+    index_keys,
+    index_stages,
+    put,
+)
 from ordertrace_rules.stores.protocol import (
     Appended,
     Arrivals,
@@ -23,55 +31,10 @@ from ordertrace_rules.stores.protocol import (
     Versioned,
 )
 from ordertrace_rules.stores.retention import Expired, expire
-from ordertrace_rules.stores.search import search_keys
 from ordertrace_rules.stores.sqlite_views import SqliteViews
 from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, MemberStatus
 
 __all__ = ["SqliteStore", "SqliteViews"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A table of versioned documents, and the statements that compare and set."""
-
-    name: str
-    columns: tuple[str, ...]
-    counter: Literal["shown", "inner"]
-
-    @property
-    def insert(self) -> str:
-        names = ("id", "version", *self.columns)
-        return f"INSERT OR IGNORE INTO {self.name} ({', '.join(names)}) VALUES ({marks(names)})"
-
-    @property
-    def update(self) -> str:
-        sets = ", ".join(f"{c} = ?" for c in ("version", *self.columns))
-        return f"UPDATE {self.name} SET {sets} WHERE id = ? AND version = ?"
-
-
-_PRESENCES = _Table("presences", ("document",), "inner")
-_CHECKPOINTS = _Table("checkpoints", ("value",), "inner")
-_JOURNEYS = _Table(
-    "journeys",
-    (
-        *("process", "subject", "current_stage", "stage_deadline", "next_deadline", "last_event_at"),
-        *("ended_at", "document"),
-    ),
-    "shown",
-)
-_MEMBERS = _Table(
-    "members",
-    (
-        *("incident", "subject", "state", "firm", "assumed", "explained", "settled", "since", "opened_at"),
-        *("detected_at", "resolved_at", "amount", "currency", "missing", "document"),
-    ),
-    "shown",
-)
-_INCIDENTS = _Table(
-    "incidents",
-    ("playbook", "grp", "episode", "state", "is_open", "detected_at", "touched_at", "relay_at", "document"),
-    "shown",
-)
 
 
 class SqliteStore:
@@ -214,7 +177,7 @@ class SqliteStore:
 
     def put_presence(self, presence: Presence, version: Version | None) -> Version:
         with self.database.writing() as connection:
-            return _put(connection, _PRESENCES, presence.id, version, (encode(presence),))
+            return put(connection, PRESENCES, presence.id, version, (encode(presence),))
 
     # journeys -----------------------------------------------------------------------------------------
     def journeys(self, ids: Collection[str]) -> dict[str, Versioned[Journey]]:
@@ -239,9 +202,9 @@ class SqliteStore:
             encode(journey),
         )
         with self.database.writing() as connection:
-            written = _put(connection, _JOURNEYS, journey.id, version, values)
-            _index_stages(connection, journey)
-            _index_keys(connection, journey)
+            written = put(connection, JOURNEYS, journey.id, version, values)
+            index_stages(connection, journey)
+            index_keys(connection, journey)
             return written
 
     def due(self, now: int, limit: int) -> list[str]:
@@ -290,7 +253,7 @@ class SqliteStore:
             encode(member),
         )
         with self.database.writing() as connection:
-            return _put(connection, _MEMBERS, member.id, version, values)
+            return put(connection, MEMBERS, member.id, version, values)
 
     def unsettled(self, limit: int) -> list[Versioned[Member]]:
         return self._documents(
@@ -356,7 +319,7 @@ class SqliteStore:
             encode(incident),
         )
         with self.database.writing() as connection:
-            return _put(connection, _INCIDENTS, incident.id, version, values)
+            return put(connection, INCIDENTS, incident.id, version, values)
 
     def _one_incident(self, query: str, parameters: Sequence[object]) -> Versioned[Incident] | None:
         found = self._documents(Incident, query, parameters)
@@ -382,7 +345,7 @@ class SqliteStore:
 
     def put_checkpoint(self, name: str, value: str, version: Version | None) -> Version:
         with self.database.writing() as connection:
-            return _put(connection, _CHECKPOINTS, name, version, (value,))
+            return put(connection, CHECKPOINTS, name, version, (value,))
 
     def close(self) -> None:
         self.database.close()
@@ -419,48 +382,3 @@ def _event_row(arrival: int, event_id: str, event: Event, document: str) -> tupl
 def _next_arrival(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     return row[0] + 1 if row else 1
-
-
-def _put(
-    connection: sqlite3.Connection,
-    table: _Table,
-    document_id: str,
-    version: Version | None,
-    values: tuple[object, ...],
-) -> Version:
-    """Compare and set one document; the new version. Raises Conflict."""
-    connection.execute("UPDATE counters SET value = value + 1 WHERE name = ?", (table.counter,))
-    new = connection.execute("SELECT value FROM counters WHERE name = ?", (table.counter,)).fetchone()[0]
-    if version is None:
-        written = execute(connection, table.insert, (document_id, new, *values))
-    else:
-        written = execute(connection, table.update, (new, *values, document_id, version))
-    if written.rowcount != 1:
-        raise Conflict(f"{document_id} in {table.name} is no longer at version {version}")
-    return str(new)
-
-
-def _index_stages(connection: sqlite3.Connection, journey: Journey) -> None:
-    wanted = {
-        (plain(s.id), whole(s.ended_at))
-        for s in journey.stages
-        if s.state == "done" and s.ended_at is not None
-    }
-    query = "SELECT stage, ended_at FROM journey_stages WHERE journey = ?"
-    held = set(execute(connection, query, (journey.id,)).fetchall())
-    for stage, _ in held - wanted:
-        execute(connection, "DELETE FROM journey_stages WHERE journey = ? AND stage = ?", (journey.id, stage))
-    for stage, ended_at in wanted - held:
-        row = (journey.id, stage, journey.process, ended_at)
-        execute(connection, "INSERT OR REPLACE INTO journey_stages VALUES (?, ?, ?, ?)", row)
-
-
-def _index_keys(connection: sqlite3.Connection, journey: Journey) -> None:
-    wanted = {tuple(plain(part) for part in key[:3]) for key in search_keys(journey)}
-    query = "SELECT value, kind, order_id FROM journey_keys WHERE journey = ?"
-    held = set(execute(connection, query, (journey.id,)).fetchall())
-    for key in held - wanted:
-        delete = "DELETE FROM journey_keys WHERE journey = ? AND value = ? AND kind = ? AND order_id = ?"
-        execute(connection, delete, (journey.id, *key))
-    for key in wanted - held:
-        execute(connection, "INSERT INTO journey_keys VALUES (?, ?, ?, ?)", (journey.id, *key))
