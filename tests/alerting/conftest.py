@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from ordertrace_alerting.config import alerting_config
 from ordertrace_alerting.memory_store import MemoryAlertStore
 from ordertrace_alerting.pipeline import Pipeline, TickResult

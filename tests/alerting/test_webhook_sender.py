@@ -12,11 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
 from ordertrace_alerting.durations import NS
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.webhook import WebhookOptions, WebhookSender
 from ordertrace_alerting.vocabulary import Delivery, Notification, Ok, Permanent, Result, RetryAfter, Signal
-from standardwebhooks import Webhook, WebhookVerificationError
 
 SECRET, OLD_SECRET = ("whsec_" + base64.b64encode(bytes([n] * 32)).decode() for n in (1, 2))
 Make = Callable[..., Signal]
