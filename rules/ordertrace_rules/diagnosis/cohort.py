@@ -35,8 +35,11 @@ def halves(cases: Iterable[Case], salt: str) -> tuple[list[Case], list[Case]]:
 
 
 def group(events: Iterable[Event]) -> list[Case]:
-    """Cases by order id, else by trace id. A trace of which any record names one order is that order's."""
-    events = [event for event in events if event.kind != "metric"]
+    """Cases by order id, else by trace id; each record once, by its id.
+
+    A record without an order goes to the order that another record of its trace names.
+    """
+    events = list({event.id: event for event in events if event.kind != "metric"}.values())
     order_of: dict[str, str] = {}
     for event in events:
         if event.order_id and event.trace_id:

@@ -8,7 +8,7 @@ from ordertrace_rules.diagnosis.cohort import Case, sample
 from ordertrace_rules.diagnosis.findings import Finding, lines_of
 from ordertrace_rules.diagnosis.noise import floor
 from ordertrace_rules.diagnosis.observation import Observation, observe
-from ordertrace_rules.diagnosis.precedence import depends_on, ranked
+from ordertrace_rules.diagnosis.precedence import Precedence
 from ordertrace_rules.diagnosis.stops import last_words, stopped_at
 from ordertrace_rules.diagnosis.templates import Miner
 from ordertrace_rules.locales.catalogue import say
@@ -36,7 +36,7 @@ def diagnose(
             "no_baseline", len(ours), len(theirs), stopped_at=stops, last_words=words, sampled=sampled
         )
     noise = floor(theirs, _contrasts)
-    ranking = ranked(_contrasts(ours, theirs), depends_on([*ours, *theirs], process))
+    ranking = Precedence(ours, theirs, process).ranked(_contrasts(ours, theirs))
     concentrated = [f for f in attributes.contrast(ours, theirs) if f.score > noise]
     cause = _cause(ranking[0]) if ranking and ranking[0].score > noise else None
     return Diagnosis(

@@ -26,6 +26,9 @@ class Finding:
     healthy: Count
     what: Text
     examples: tuple[Event, ...] = ()
+    symbol: str = ""  # the record in which the trouble shows
+    vanished: bool = False  # it is the healthy ones that have that record
+    shared: bool = False  # measured between two services, and held against both
 
     @property
     def rank(self) -> tuple[float, int, str, str]:

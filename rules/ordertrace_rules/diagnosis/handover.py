@@ -23,7 +23,7 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
         theirs, _ = _silences(healthy, service, trigger)
         score = excess((ours.k, ours.n), (theirs.k, theirs.n))
         what = say("silent", service=service, trigger=trigger)
-        findings.append(Finding(service, "succession", score, ours, theirs, what, examples))
+        findings.append(Finding(service, "succession", score, ours, theirs, what, examples, trigger))
     return findings
 
 

@@ -42,9 +42,9 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
         slowest = sorted(ours.slowest.get(part, ()), key=lambda s: (-s[0], s[1].position))
         delay = format_duration(slowest[len(slowest) // 2][0]) if slowest else "0ms"
         what = say(f"slow_{part[1]}", service=part[0], delay=delay)
-        findings.append(
-            Finding(part[0], "latency", score, *counted, what, tuple(event for _, event in slowest))
-        )
+        examples = tuple(event for _, event in slowest)
+        shared = part[1] != "own"
+        findings.append(Finding(part[0], "latency", score, *counted, what, examples, shared=shared))
     return findings
 
 

@@ -23,7 +23,7 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
         counted = Count(ours[failure], spoke[service]), Count(theirs[failure], healthy_spoke[service])
         score = excess((counted[0].k, counted[0].n), (counted[1].k, counted[1].n))
         what = say("new_error", service=service, symbol=symbol)
-        findings.append(Finding(service, "new_error", score, *counted, what, tuple(records[failure])))
+        findings.append(Finding(service, "new_error", score, *counted, what, tuple(records[failure]), symbol))
     return findings
 
 

@@ -60,7 +60,7 @@ def observe(case: Case, miner: Miner) -> Observation:
     steps = {id(e): Step(miner.symbol(e), e) for e in case.events}
     return Observation(
         case=case,
-        threads=(*_log_threads(logs, spans, steps), *_span_threads(children, spans, steps)),
+        threads=(*_log_threads(logs, steps), *_span_threads(children, spans, steps)),
         timings=(*_span_timings(children, spans), *_log_timings(logs, steps)),
         failures=tuple(steps[id(e)] for e in case.events if is_failure(e)),
         services=frozenset(e.service for e in case.events if e.service),
@@ -75,13 +75,12 @@ def observe(case: Case, miner: Miner) -> Observation:
     )
 
 
-def _log_threads(logs: list[Event], spans: dict[str, Event], steps: dict[int, Step]) -> Iterable[Thread]:
+def _log_threads(logs: list[Event], steps: dict[int, Step]) -> Iterable[Thread]:
     grouped: dict[tuple[str, str], list[Step]] = {}
     for event in logs:
         grouped.setdefault((event.service, event.span_id), []).append(steps[id(event)])
-    for (service, span_id), found in grouped.items():
-        span = spans.get(span_id)
-        yield _thread(service, span.span_name if span else "", found)
+    for (service, _), found in grouped.items():
+        yield _thread(service, "", found)
 
 
 def _span_threads(

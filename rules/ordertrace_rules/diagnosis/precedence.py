@@ -1,62 +1,84 @@
-"""Which service's trouble explains another's: a callee's its caller's, an earlier stage's a later one's."""
+"""Which service's trouble explains another's: a callee's its caller's, an earlier event's a later one's."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 
 from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.findings import Finding, best_of_each
 from ordertrace_rules.diagnosis.observation import Observation
 from ordertrace_rules.vocabulary import Process
 
-MOSTLY = 0.9  # share of healthy orders in which one service spoke before the other, to be called earlier
+Onsets = Mapping[tuple[str, str], float]
+"""By (service, symbol): when a business event first came, nanoseconds after its order's first record."""
 
 
-def depends_on(observations: Sequence[Observation], process: Process | None) -> Mapping[str, frozenset[str]]:
-    """For each service those whose trouble would explain its own: what it calls, and what comes before it.
+class Precedence:
+    """Knows what explains what, from the calls and the flow of both cohorts and from the process.
 
-    Calls are those of the process and of the spans, followed all the way; they outrank the order of the flow,
-    for a caller also speaks before its callee.
+    Calls are followed all the way and outrank the flow, for a caller also speaks before its callee. In the
+    flow the order of the process's stages outranks the clock, for clocks differ between services.
     """
-    calls = {call for observation in observations for call in observation.calls}
-    callees = _reach({*calls, *(process.calls if process else ())})
-    earlier = _earlier(observations, process)
-    services = callees.keys() | earlier.keys()
-    return {
-        service: frozenset(
-            callees.get(service, frozenset())
-            | {other for other in earlier.get(service, ()) if service not in callees.get(other, frozenset())}
-        )
-        for service in services
-    }
 
+    def __init__(
+        self, affected: Sequence[Observation], healthy: Sequence[Observation], process: Process | None
+    ) -> None:
+        calls = {call for observation in (*affected, *healthy) for call in observation.calls}
+        self._callees = _reach({*calls, *(process.calls if process else ())})
+        self._affected, self._healthy = _onsets(affected), _onsets(healthy)
+        self._stages: dict[str, int] = {}
+        for place, stage in enumerate(process.stages if process else ()):
+            for action in (*stage.ends, *stage.fails):
+                self._stages.setdefault(action, place)
 
-def ranked(findings: Iterable[Finding], dependencies: Mapping[str, frozenset[str]]) -> list[Finding]:
-    """One finding for each service, the likeliest cause first: near-ties go to the one depended on."""
-    remaining = best_of_each(findings)
-    order: list[Finding] = []
-    while remaining:
-        chosen = remaining[0]
-        least = chosen.score * parameters.DEEPER_WINS
-        while (deeper := _deeper(chosen, remaining, dependencies, least)) is not None:
-            chosen = deeper
-        order.append(chosen)
-        remaining.remove(chosen)
-    return order
+    def ranked(self, findings: Iterable[Finding]) -> list[Finding]:
+        """One finding for each service, the likeliest cause first: near-ties go to the one that explains."""
+        remaining = best_of_each(findings)
+        order: list[Finding] = []
+        while remaining:
+            chosen = self._root(remaining)
+            order.append(chosen)
+            remaining.remove(chosen)
+        return order
 
+    def _root(self, remaining: Sequence[Finding]) -> Finding:
+        """From the best finding on to what explains it, as long as that is nearly as strong."""
+        least = remaining[0].score * parameters.DEEPER_WINS
+        chosen, passed = remaining[0], list[Finding]()
+        while least > 0:
+            passed.append(chosen)
+            causes = [
+                f for f in remaining if f.score >= least and f not in passed and self._explains(f, chosen)
+            ]
+            if not causes:
+                break
+            chosen = causes[0]
+        return chosen
 
-def _deeper(
-    chosen: Finding, remaining: Sequence[Finding], dependencies: Mapping[str, frozenset[str]], least: float
-) -> Finding | None:
-    """The best of those that `chosen` depends on and that do not depend on it in turn."""
-    below = dependencies.get(chosen.service, frozenset())
-    for finding in remaining:
-        mutual = chosen.service in dependencies.get(finding.service, frozenset())
-        if finding.service in below and not mutual and 0 < least <= finding.score:
-            return finding
-    return None
+    def _explains(self, one: Finding, other: Finding) -> bool:
+        """The trouble of `one` would bring about that of `other`."""
+        below = one.service in self._callees.get(other.service, ())
+        above = other.service in self._callees.get(one.service, ())
+        if below or above:
+            return below and not above and (not one.shared or one.score >= other.score)
+        return self._earlier(one, other)
+
+    def _earlier(self, one: Finding, other: Finding) -> bool:
+        first, second = self._stage(one), self._stage(other)
+        if first is not None and second is not None and first != second:
+            return first < second
+        begin, then = self._onset(one), self._onset(other)
+        return begin is not None and then is not None and begin < then
+
+    def _stage(self, finding: Finding) -> int | None:
+        return self._stages.get(finding.symbol.removesuffix(" (failure)"))
+
+    def _onset(self, finding: Finding) -> float | None:
+        onsets = self._healthy if finding.vanished else self._affected
+        return onsets.get((finding.service, finding.symbol))
 
 
 def _reach(calls: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """Everything that each service calls, however indirectly."""
     direct: dict[str, set[str]] = {}
     for caller, callee in calls:
         direct.setdefault(caller, set()).add(callee)
@@ -72,26 +94,14 @@ def _reach(calls: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
     return reached
 
 
-def _earlier(observations: Sequence[Observation], process: Process | None) -> dict[str, set[str]]:
-    """By service those that come before it: as the stages say where both are in them, else as observed."""
-    stage_of: dict[str, int] = {}
-    for place, stage in enumerate(process.stages if process else ()):
-        for service in stage.services:
-            stage_of.setdefault(service, place)
-    before, together = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+def _onsets(observations: Sequence[Observation]) -> Onsets:
+    found: dict[tuple[str, str], list[int]] = {}
     for observation in observations:
-        order = list(dict.fromkeys(step.event.service for step in observation.flow if step.event))
-        for place, first in enumerate(order):
-            for second in order[place + 1 :]:
-                before[first, second] += 1
-                together[min(first, second), max(first, second)] += 1
-    earlier: dict[str, set[str]] = {}
-    for (first, second), count in before.items():
-        staged = first in stage_of and second in stage_of
-        if not staged and count >= MOSTLY * together[min(first, second), max(first, second)]:
-            earlier.setdefault(second, set()).add(first)
-    for first, place in stage_of.items():
-        for second, later in stage_of.items():
-            if place < later:
-                earlier.setdefault(second, set()).add(first)
-    return earlier
+        start = observation.case.events[0].timestamp if observation.case.events else 0
+        firsts: dict[tuple[str, str], int] = {}
+        for step in observation.flow:
+            if step.event is not None:
+                firsts.setdefault((step.event.service, step.symbol), step.event.timestamp - start)
+        for key, offset in firsts.items():
+            found.setdefault(key, []).append(offset)
+    return {key: median(offsets) for key, offsets in found.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.findings import Finding
 from ordertrace_rules.diagnosis.observation import END, START, Observation
+from ordertrace_rules.diagnosis.templates import is_failure
 from ordertrace_rules.diagnosis.wilson import gap
 from ordertrace_rules.event import Event
 from ordertrace_rules.locales.catalogue import say
@@ -20,6 +21,8 @@ Pair = tuple[str, str, str, str]  # service, context, a, b
 class _Tally:
     """How often each a came, and each b next after it; a few records of each, for the evidence."""
 
+    failing: set[Pair] = field(default_factory=set[Pair])
+
     firsts: Counter[Place] = field(default_factory=Counter[Place])
     pairs: Counter[Pair] = field(default_factory=Counter[Pair])
     records: dict[Pair, list[Event]] = field(default_factory=dict[Pair, list[Event]])
@@ -28,6 +31,7 @@ class _Tally:
 def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) -> list[Finding]:
     """The pair of each service whose share P(b | a) differs most, the gap between its intervals as score."""
     ours, theirs = _tally(affected), _tally(healthy)
+    _drop_mended(ours, theirs)
     best: dict[str, tuple[float, Pair]] = {}
     for pair in sorted(ours.pairs.keys() | theirs.pairs.keys()):
         place = pair[:3]
@@ -48,12 +52,25 @@ def _tally(observations: Sequence[Observation]) -> _Tally:
                 pair = (*place, b.symbol)
                 tally.firsts[place] += 1
                 tally.pairs[pair] += 1
-                kept = tally.records.setdefault(pair, [])
-                if len(kept) < parameters.EXAMPLES:
-                    event = b.event or a.event
-                    if event is not None:
-                        kept.append(event)
+                event = b.event or a.event
+                if event is not None and len(tally.records.setdefault(pair, [])) < parameters.EXAMPLES:
+                    tally.records[pair].append(event)
+                if b.event is not None and is_failure(b.event):
+                    tally.failing.add(pair)
     return tally
+
+
+def _drop_mended(ours: _Tally, theirs: _Tally) -> None:
+    """Leave out failures that the affected have less often than the healthy: nobody is accused of those.
+
+    Where healthy orders went on to a failure they say nothing of how an order should go on, so they leave the
+    baseline of that place on both sides.
+    """
+    for pair in sorted(theirs.failing):
+        place = pair[:3]
+        if ours.pairs[pair] * theirs.firsts[place] < theirs.pairs[pair] * ours.firsts[place]:
+            for tally in (ours, theirs):
+                tally.firsts[place] -= tally.pairs.pop(pair, 0)
 
 
 def _finding(score: float, pair: Pair, ours: _Tally, theirs: _Tally) -> Finding:
@@ -70,6 +87,8 @@ def _finding(score: float, pair: Pair, ours: _Tally, theirs: _Tally) -> Finding:
         healthy=healthy,
         what=_what("vanished" if vanished else "appeared", pair),
         examples=tuple(event for p in instead[:1] for event in ours.records.get(p, ())),
+        symbol=pair[3] if pair[3] != END else pair[2],
+        vanished=vanished,
     )
 
 

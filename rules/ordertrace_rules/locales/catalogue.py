@@ -7,6 +7,7 @@ from typing import cast
 
 import yaml
 
+from ordertrace_rules import locales
 from ordertrace_rules.vocabulary import LANGUAGES, Text, in_language
 
 FILE = "sentences.yaml"
@@ -15,7 +16,7 @@ FILE = "sentences.yaml"
 @cache
 def sentences() -> Mapping[str, Text]:
     """Every sentence by its key."""
-    text = resources.files(__package__).joinpath(FILE).read_text(encoding="utf-8")
+    text = resources.files(locales).joinpath(FILE).read_text(encoding="utf-8")
     return cast(dict[str, dict[str, str]], yaml.safe_load(text))
 
 

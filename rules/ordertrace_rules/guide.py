@@ -1,0 +1,248 @@
+"""The troubleshooting guide as data: from an incident, its playbook and its diagnosis to sections of sentences.
+
+No sentence without a number, a record or the playbook's author behind it. How it looks is the renderers' job,
+and so is escaping: lines hold what orders say as it is.
+"""
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
+
+from ordertrace_rules.locales.catalogue import number, say
+from ordertrace_rules.times import format_instant
+from ordertrace_rules.vocabulary import (
+    Diagnosis,
+    Guide,
+    Incident,
+    Line,
+    Member,
+    Playbook,
+    Process,
+    Section,
+    ServiceWord,
+    Suspect,
+    Text,
+)
+
+SUSPECTS_SHOWN = 3
+WORDS_SHOWN = 8
+ORDERS_SHOWN = 10
+
+
+def build_guide(
+    incident: Incident,
+    playbook: Playbook,
+    process: Process | None,
+    members: Sequence[Member],
+    diagnosis: Diagnosis | None,
+    *,
+    now: int,
+    base_url: str = "",
+) -> Guide:
+    """Write the guide as it stands at `now`.
+
+    `members` is a sample of the incident's members; the totals come from the incident. `base_url` is where
+    the pages are (without a trailing slash or with one); empty leaves the links out. Sections without a line
+    are left out, the others come in their fixed order.
+    """
+    base_url = base_url.rstrip("/")
+    subjects = _subjects(process, _count(incident))
+    sections = (
+        ("happened", _happened(incident, playbook, subjects, base_url), False),
+        ("evidence", _evidence(incident, process, diagnosis), False),
+        ("cause", _cause(incident, diagnosis, subjects), False),
+        ("cleared", _cleared(diagnosis), False),
+        ("steps", [Line(step.do, owner=step.owner or playbook.owner) for step in playbook.guide.steps], True),
+        ("avoid", [Line(text) for text in playbook.guide.avoid], False),
+        ("over_when", [Line(playbook.guide.over_when)] if playbook.guide.over_when else [], False),
+        ("unknown", _unknown(incident, playbook, members, diagnosis), False),
+        ("orders", _orders(incident, members, base_url), False),
+    )
+    return Guide(
+        incident=incident.id,
+        playbook=playbook.id,
+        title=say("title", title=playbook.title, count=_count(incident), subjects=subjects),
+        severity=incident.severity,
+        state=incident.state,
+        certainty=incident.certainty,
+        made_at=now,
+        sections=tuple(
+            Section(name, say(f"section_{name}"), tuple(lines), numbered)
+            for name, lines, numbered in sections
+            if lines
+        ),
+        url=f"{base_url}/incidents/{quote(incident.id, safe='')}" if base_url else "",
+    )
+
+
+def _count(incident: Incident) -> int:
+    """How many the guide is about: those still affected, else those that were."""
+    return incident.open_count or incident.resolved_count or incident.withdrawn_count
+
+
+def _subjects(process: Process | None, count: int) -> Text:
+    """What is affected, in words: a playbook without a process is about services."""
+    if process is None:
+        return say("service" if count == 1 else "services")
+    return say("order" if count == 1 else "orders")
+
+
+def _happened(incident: Incident, playbook: Playbook, subjects: Text, base_url: str) -> Iterable[Line]:
+    lines = [Line(_state(incident, subjects))]
+    if incident.is_open:
+        lines.append(Line(say("verdict", verdict=playbook.verdict)))
+        if incident.resolved_count or incident.withdrawn_count:
+            settled = {"resolved": incident.resolved_count, "withdrawn": incident.withdrawn_count}
+            lines.append(Line(say("also_settled", **settled)))
+    lines += [
+        Line(say("amount", amount=f"{amount:,.2f}", currency=currency))
+        for currency, amount in sorted(incident.amounts.items())
+        if amount
+    ]
+    if incident.state == "acknowledged" and incident.acknowledged_at is not None:
+        at = format_instant(incident.acknowledged_at)
+        lines.append(Line(say("status_acknowledged", by=incident.acknowledged_by or "?", at=at)))
+    if incident.explained_by:
+        href = f"{base_url}/incidents/{quote(incident.explained_by, safe='')}" if base_url else ""
+        lines.append(Line(say("explained_by", incident=incident.explained_by), href=href))
+    if playbook.guide.summary:
+        lines.append(Line(playbook.guide.summary))
+    return lines
+
+
+def _state(incident: Incident, subjects: Text) -> Text:
+    if incident.state == "resolved":
+        at = format_instant(incident.resolved_at if incident.resolved_at is not None else incident.updated_at)
+        return say("status_resolved", at=at, resolved=incident.resolved_count, subjects=subjects)
+    if incident.state == "withdrawn":
+        return say("status_withdrawn", withdrawn=incident.withdrawn_count, subjects=subjects)
+    return say(
+        "affected_open",
+        count=incident.open_count,
+        subjects=subjects,
+        since=format_instant(incident.since or incident.opened_at),
+        detected=format_instant(incident.detected_at),
+    )
+
+
+def _evidence(incident: Incident, process: Process | None, diagnosis: Diagnosis | None) -> Iterable[Line]:
+    if diagnosis is None:
+        return [Line(say("no_evidence", count=_count(incident)))] if process is not None else []
+    lines = [
+        Line(say("standing", k=count, n=diagnosis.affected, stage=_stage_title(process, stage)))
+        for stage, count in diagnosis.stopped_at.items()
+    ]
+    above = [suspect for suspect in diagnosis.suspects if suspect.above_noise and suspect.service]
+    lines += [_suspect(suspect) for suspect in above[:SUSPECTS_SHOWN]]
+    lines += [_word(word) for word in diagnosis.last_words[:WORDS_SHOWN]]
+    return lines
+
+
+def _stage_title(process: Process | None, stage_id: str) -> Text:
+    stage = process.stage(stage_id) if process is not None else None
+    if stage is None:
+        return {"en": stage_id}
+    return stage.waiting_title or stage.title
+
+
+def _suspect(suspect: Suspect) -> Line:
+    return Line(say("suspect_line", **_counts(suspect)), log_lines=suspect.evidence.examples)
+
+
+def _word(word: ServiceWord) -> Line:
+    outcome = word.outcome if word.outcome != "unknown" else ""
+    said = " · ".join(part for part in (word.action, outcome, word.reason) if part)
+    return Line(
+        say("last_word", service=word.service, k=word.count.k, n=word.count.n, said=said),
+        log_lines=(word.example,) if word.example else (),
+    )
+
+
+def _cause(incident: Incident, diagnosis: Diagnosis | None, subjects: Text) -> Iterable[Line]:
+    if diagnosis is None:
+        return [Line(say("cause_not_compared", count=_count(incident), subjects=subjects))]
+    if diagnosis.verdict == "no_baseline":
+        first = say("cause_no_baseline", healthy=diagnosis.healthy, affected=diagnosis.affected)
+    elif diagnosis.cause is None:
+        first = say("cause_none", healthy=diagnosis.healthy, affected=diagnosis.affected)
+    else:
+        confidence = round(diagnosis.cause.confidence * 100)
+        first = say("cause_localised", summary=diagnosis.cause.summary, confidence=confidence)
+    shared = [s for s in diagnosis.suspects if s.kind == "attribute" and s.above_noise][:SUSPECTS_SHOWN]
+    return [Line(first), *(Line(say("cause_concentrated", **_counts(suspect))) for suspect in shared)]
+
+
+def _cleared(diagnosis: Diagnosis | None) -> Iterable[Line]:
+    return [Line(cleared.note) for cleared in diagnosis.cleared if cleared.note] if diagnosis else []
+
+
+def _unknown(
+    incident: Incident, playbook: Playbook, members: Sequence[Member], diagnosis: Diagnosis | None
+) -> Iterable[Line]:
+    lines = [Line(say("logs_missing", service=service)) for service in incident.missing]
+    unverified = sum(member.certainty == "unverified" for member in members)
+    if unverified:
+        lines.append(Line(say("unverified", k=unverified, n=len(members))))
+    if incident.assumed:
+        lines.append(Line(say("assumed", services=say("some_services"))))
+    if diagnosis is None:
+        return lines
+    if diagnosis.sampled:
+        lines.append(Line(say("sampled", affected=diagnosis.affected, healthy=diagnosis.healthy)))
+    if incident.is_open and 0 < incident.diagnosed_count < incident.open_count:
+        now = {"diagnosed": incident.diagnosed_count, "count": incident.open_count}
+        lines.append(Line(say("diagnosed_fewer", **now)))
+    lines += [line for service in playbook.suspects if (line := _undecided(service, diagnosis)) is not None]
+    cause = diagnosis.cause
+    named = next((s for s in diagnosis.suspects if cause is not None and s.service == cause.service), None)
+    if named is not None:
+        lines.append(Line(say("correlation", **{**_counts(named), "service": named.service})))
+    return lines
+
+
+def _undecided(service: str, diagnosis: Diagnosis) -> Line | None:
+    """What keeps an accused service from being suspected or cleared; None where one of the two is said."""
+    suspect = next((s for s in diagnosis.suspects if s.service == service), None)
+    cleared = any(c.service == service for c in diagnosis.cleared)
+    if cleared or (suspect is not None and suspect.above_noise):
+        return None
+    spoken = sum(word.count.k for word in diagnosis.last_words if word.service == service)
+    if suspect is None or suspect.score < 0:
+        return Line(say("accused_too_few", service=service, n=spoken, affected=diagnosis.affected))
+    return Line(say("accused_below_noise", service=service, **_counts(suspect)))
+
+
+def _counts(suspect: Suspect) -> dict[str, object]:
+    evidence = suspect.evidence
+    return {
+        "what": evidence.what,
+        "k": evidence.affected.k,
+        "n": evidence.affected.n,
+        "healthy_k": evidence.healthy.k,
+        "healthy_n": evidence.healthy.n,
+    }
+
+
+def _orders(incident: Incident, members: Sequence[Member], base_url: str) -> Iterable[Line]:
+    lines = [
+        _order(order, member, base_url)
+        for member in members
+        for order in (member.order_ids or (member.subject,))
+    ][:ORDERS_SHOWN]
+    more = _count(incident) - len(lines)
+    if lines and more > 0:
+        href = f"{base_url}/incidents/{quote(incident.id, safe='')}" if base_url else ""
+        lines.append(Line(say("more_orders", count=more), href=href))
+    return lines
+
+
+def _order(order: str, member: Member, base_url: str) -> Line:
+    since = format_instant(member.since or member.opened_at)
+    text = (
+        say("order_since", order=order, since=since)
+        if member.amount is None
+        else say(
+            "order_amount", order=order, since=since, amount=number(member.amount), currency=member.currency
+        )
+    )
+    href = f"{base_url}/orders/{quote(order, safe='')}" if base_url and member.order_ids else ""
+    return Line(text, href=href)
