@@ -60,13 +60,13 @@ def _receivers(fields: Fields) -> list[Receiver]:
     receivers = fields.each("receivers", _receiver)
     if not fields.has("receivers"):
         return [_receiver(Fields(DEFAULT_RECEIVER, ("receivers", 0), fields.problems))]
-    if not receivers:
+    if fields.raw("receivers") == []:
         fields.problem(
             "receivers", "names no receiver", "name one, or leave `receivers` out for the terminal"
         )
     seen: set[str] = set()
     for place, receiver in enumerate(receivers):
-        if receiver.name in seen:
+        if receiver.name and receiver.name in seen:
             path = ("receivers", place, "name")
             fields.problems.append(
                 ConfigProblem(path, f"{receiver.name!r} is there twice", "give each receiver its own name")
@@ -88,6 +88,8 @@ def _receiver(fields: Fields) -> Receiver:
 
 def _root(fields: Fields, receivers: list[Receiver]) -> Route:
     names = [receiver.name for receiver in receivers]
+    if "" in names:
+        names = []  # one of them is wrong already: no second complaint about who refers to it
     below = fields.below("route")
     if below.has("matchers") or below.has("continue"):
         name = "matchers" if below.has("matchers") else "continue"
@@ -100,7 +102,7 @@ def _root(fields: Fields, receivers: list[Receiver]) -> Route:
 def _route(fields: Fields, parent: Route, names: list[str], *, root: bool = False) -> Route:
     """A node with what it inherits from `parent` filled in."""
     receiver = fields.text("receiver", parent.receiver, choices=names)
-    if root and not receiver and not fields.has("receiver"):
+    if root and names and not receiver and not fields.has("receiver"):
         fields.problem("receiver", "is missing", "name the receiver that takes what no other route takes")
     matchers = () if root else _matchers(fields)
     own = "" if root else "{" + ",".join(str(matcher) for matcher in matchers) + "}"

@@ -16,11 +16,13 @@ class Fields:
     def __init__(self, data: object, path: Path, problems: list[ConfigProblem]) -> None:
         self.path = path
         self.problems = problems
+        self._is_mapping = True
         self._asked: list[str] = []
         self._data: Mapping[object, object] = {}
         if isinstance(data, Mapping):
             self._data = cast(Mapping[object, object], data)
         elif data is not None:
+            self._is_mapping = False
             self.problem(
                 "", f"must be a mapping, this is {_kind(data)}", "write `name: value` lines below it"
             )
@@ -39,7 +41,7 @@ class Fields:
 
     def text(self, name: str, default: str = "", *, choices: Sequence[str] = ()) -> str:
         value = self._typed(name, str, default, "text")
-        if choices and value not in choices:
+        if choices and self.has(name) and value not in choices:
             self.problem(name, f"{value!r} is not known", _did_you_mean(value, choices))
             return default
         return value
@@ -47,7 +49,8 @@ class Fields:
     def required_text(self, name: str, fix: str, *, choices: Sequence[str] = ()) -> str:
         if not self.has(name) or self._data.get(name) == "":
             self._asked.append(name)
-            self.problem(name, "is missing", fix)
+            if self._is_mapping:
+                self.problem(name, "is missing", fix)
             return ""
         return self.text(name, choices=choices)
 
