@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, cast
 
+from opentelemetry import context as otel_context
+
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.events import complete, count_failure
@@ -138,6 +140,8 @@ def capture_logging(wanted: bool) -> None:
 
 def _ship(record: logging.LogRecord, fields: Record | None) -> None:
     if record.name.partition(".")[0] in _UNSHIPPED or getattr(_own_thread, "shipping", False):
+        return
+    if otel_context.get_value("suppress_instrumentation"):  # an exporter speaks of its own exporting
         return
     _own_thread.shipping = True
     try:
