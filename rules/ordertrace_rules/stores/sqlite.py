@@ -63,8 +63,10 @@ class SqliteStore:
 
     # events -------------------------------------------------------------------------------------------
     def append(self, events: Sequence[Event]) -> Appended:
-        distinct = {plain(e.id): e for e in reversed(events)}  # of several the first
-        documents = {i: encode_event(e) for i, e in reversed(distinct.items())}
+        distinct: dict[str, Event] = {}
+        for event in events:
+            distinct.setdefault(plain(event.id), event)
+        documents = {event_id: encode_event(event) for event_id, event in distinct.items()}
         with self.database.writing(durable=True) as connection:
             for chunk in chunks(documents):
                 known = f"SELECT id FROM events WHERE id IN ({marks(chunk)})"
