@@ -12,11 +12,12 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from ordertrace_rules.errors import Conflict, OrdertraceError
-from ordertrace_rules.intake.intake import BATCH, Accepted, Intake
+from ordertrace_rules.intake.intake import Accepted, Intake
 from ordertrace_rules.intake.record import MAX_LINE
 from ordertrace_rules.stores.protocol import Version, Versioned
 
@@ -54,12 +55,12 @@ class Position:
         values = {"inode": self.inode, "head": self.head, "head_size": self.head_size, "offset": self.offset}
         return json.dumps(values)
 
-    def is_of(self, file: BinaryIO) -> bool:
+    def is_of(self, file: RawIOBase) -> bool:
         """Whether this is a position in that file."""
         size = os.fstat(file.fileno()).st_size
         return size >= self.offset and (not self.head_size or _head(file, self.head_size) == self.head)
 
-    def moved(self, file: BinaryIO, offset: int) -> "Position":
+    def moved(self, file: RawIOBase, offset: int) -> "Position":
         size = min(_HEAD, offset)
         return Position(os.fstat(file.fileno()).st_ino, _head(file, size), size, offset)
 
@@ -88,7 +89,7 @@ class FileTail:
         self._checkpoints = checkpoints
         self._mapping = mapping
         self._service = service
-        self._file: BinaryIO | None = None
+        self._file: RawIOBase | None = None
         self._position = Position()
         self._version: Version | None = None
         self._loaded = False
@@ -121,7 +122,8 @@ class FileTail:
         if self._file is None:
             self._file = self._open_again()
         while self._file is not None and not self._stopping.is_set():
-            total += self._drain(self._file, ended=False)
+            if self._position.is_of(self._file):
+                total += self._drain(self._file, ended=False)
             if self._goes_on(self._file):
                 break
             total += self._finish()
@@ -141,12 +143,11 @@ class FileTail:
                 self._forget()
             self._stopping.wait(INTERVAL)
 
-    def _drain(self, file: BinaryIO, *, ended: bool) -> Accepted:
+    def _drain(self, file: RawIOBase, *, ended: bool) -> Accepted:
         """Store the lines that are complete; of a file that has ended the last one too."""
         total = Accepted()
         while not self._stopping.is_set():
-            file.seek(self._position.offset)
-            lines, size = _whole_lines(file, ended)
+            lines, size = _whole_lines(file, self._position.offset, ended)
             if not size:
                 break
             total += self._intake.accept(
@@ -164,7 +165,7 @@ class FileTail:
         self._close()
         return total
 
-    def _goes_on(self, file: BinaryIO) -> bool:
+    def _goes_on(self, file: RawIOBase) -> bool:
         """Whether the open file is still the one at `path`, or there is no new one yet."""
         if not self._position.is_of(file):
             return False
@@ -175,7 +176,7 @@ class FileTail:
         then = os.fstat(file.fileno())
         return (now.st_dev, now.st_ino) == (then.st_dev, then.st_ino)
 
-    def _open_again(self) -> BinaryIO | None:
+    def _open_again(self) -> RawIOBase | None:
         """The file that was being read, even if it was renamed or copied meanwhile; else the one at `path`."""
         if self._position == Position():
             return self._open(self.path)
@@ -185,7 +186,7 @@ class FileTail:
             self._keep(Position())
         return file
 
-    def _rotated(self) -> BinaryIO | None:
+    def _rotated(self) -> RawIOBase | None:
         """The file of the present position, whatever its name is now."""
         for path in self._candidates():
             file = self._open(path)
@@ -200,9 +201,9 @@ class FileTail:
         siblings = [p for p in self.path.parent.glob(f"{self.path.name}*") if p.is_file()]
         yield from sorted(siblings, key=lambda p: (_inode(p) != self._position.inode, p != self.path, p.name))
 
-    def _open(self, path: Path) -> BinaryIO | None:
+    def _open(self, path: Path) -> RawIOBase | None:
         try:
-            return path.open("rb")
+            return path.open("rb", buffering=0)  # a buffer would show what was there before a truncation
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -240,22 +241,24 @@ class FileTail:
             self._file = None
 
 
-def _whole_lines(file: BinaryIO, ended: bool) -> tuple[list[bytes], int]:
+def _whole_lines(file: RawIOBase, offset: int, ended: bool) -> tuple[list[bytes], int]:
     """The next lines and their size in bytes. A line longer than may be counts as whole, to be kept aside."""
-    lines: list[bytes] = []
-    size = 0
-    while size < _READ and len(lines) < BATCH:
-        line = file.readline(MAX_LINE + 1)
-        if not line or not (line.endswith(b"\n") or ended or len(line) > MAX_LINE):
+    data = b""
+    while len(data) <= MAX_LINE and b"\n" not in data:
+        file.seek(offset + len(data))
+        more = file.read(_READ)
+        if not more:
             break
-        lines.append(line)
-        size += len(line)
-    return lines, size
+        data += more
+    end = len(data) if (ended and len(data) < _READ) or b"\n" not in data else data.rindex(b"\n") + 1
+    if not (ended or b"\n" in data or len(data) > MAX_LINE):
+        return [], 0
+    return data[:end].split(b"\n"), end
 
 
-def _head(file: BinaryIO, size: int) -> str:
+def _head(file: RawIOBase, size: int) -> str:
     file.seek(0)
-    return hashlib.sha256(file.read(size)).hexdigest()[:32]
+    return hashlib.sha256(file.read(size) or b"").hexdigest()[:32]
 
 
 def _inode(path: Path) -> int:
