@@ -1,0 +1,198 @@
+"""The REST API under /api/v1. What each route takes and gives is written down in `openapi`."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import Conflict as ConflictError
+
+from ordertrace_rules.errors import OrdertraceError
+from ordertrace_rules.incidents import acknowledge
+from ordertrace_rules.relay import guide_of
+from ordertrace_rules.rendering.json import guide_document
+from ordertrace_rules.rendering.markdown import render_markdown
+from ordertrace_rules.rendering.text import render_text
+from ordertrace_rules.service import Service
+from ordertrace_rules.trace import trace_document, trace_order
+from ordertrace_rules.vocabulary import LANGUAGES, Incident, MemberStatus
+from ordertrace_rules.web.documents import (
+    incident_document,
+    kept_aside_document,
+    member_document,
+    playbook_document,
+    process_document,
+    pulse_document,
+)
+from ordertrace_rules.web.openapi import openapi_document
+
+PREFIX = "/api/v1"
+PAGE = 50
+MOST = 500  # rows of a page
+SAMPLE = 20  # members shown with their incident
+LONGEST_NAME = 100  # characters of who acknowledges
+
+INCIDENT_STATES = ("open", "acknowledged", "resolved", "withdrawn")
+MEMBER_STATES = ("open", "resolved", "withdrawn")
+
+
+def api_blueprint(service: Service) -> Blueprint:
+    blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
+    playbooks = {p.id: p for p in service.catalogue.playbooks}
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> dict[str, Any]:
+        return openapi_document()
+
+    @blueprint.get("/incidents")
+    def incidents() -> dict[str, Any]:
+        states = _states(INCIDENT_STATES)
+        try:
+            page = service.views.incidents(states=states, after=request.args.get("after", ""), limit=_limit())
+        except ValueError as error:
+            raise BadRequest(f"after: {error}") from None
+        rows = [incident_document(incident, playbooks.get(incident.playbook)) for incident in page.rows]
+        return {"incidents": rows, "next": page.next or None}
+
+    @blueprint.get("/incidents/<incident_id:incident_id>")
+    def incident(incident_id: str) -> dict[str, Any]:
+        found = _incident(service, incident_id)
+        members = service.store.members(found.id, limit=SAMPLE)
+        document = incident_document(found, playbooks.get(found.playbook))
+        return {**document, "members": [member_document(m) for m in members]}
+
+    @blueprint.get("/incidents/<incident_id:incident_id>/members")
+    def members(incident_id: str) -> dict[str, Any]:
+        found = _incident(service, incident_id)
+        states = cast(tuple[MemberStatus, ...], _states(MEMBER_STATES))
+        limit = _limit()
+        rows = service.store.members(found.id, states, limit + 1, request.args.get("after", ""))
+        following = rows[limit - 1].id if len(rows) > limit else None
+        return {"members": [member_document(m) for m in rows[:limit]], "next": following}
+
+    @blueprint.get("/incidents/<incident_id:incident_id>/guide")
+    def guide(incident_id: str) -> Response:
+        found = _incident(service, incident_id)
+        form = _choice("format", ("json", "markdown", "text"))
+        language = _choice("language", (service.settings.language, *LANGUAGES))
+        playbook = playbooks.get(found.playbook)
+        if playbook is None:
+            raise NotFound(f"The playbook “{found.playbook}” is no longer loaded, so there is no guide.")
+        base_url = service.settings.public_url
+        written = guide_of(service.store, service.catalogue, found, playbook, base_url, service.clock.now())
+        if form == "json":
+            return jsonify(guide_document(written))
+        if form == "markdown":
+            text = render_markdown(written, language, raw_lines=True)
+            return Response(text, content_type="text/markdown; charset=utf-8")
+        return Response(render_text(written, language), content_type="text/plain; charset=utf-8")
+
+    @blueprint.post("/incidents/<incident_id:incident_id>/acknowledge")
+    def acknowledge_incident(incident_id: str) -> dict[str, Any]:
+        by = name_of_person(_json_object().get("by"))
+        found = _incident(service, incident_id)
+        try:
+            changed = acknowledge(service.store, found.id, by, service.clock.now())
+        except OrdertraceError as error:
+            raise ConflictError(str(error)) from None
+        return incident_document(changed, playbooks.get(changed.playbook))
+
+    @blueprint.get("/orders")
+    def orders() -> dict[str, Any]:
+        text = request.args.get("q", "")
+        if not text.strip():
+            raise BadRequest(
+                "q: give an order's id, or any id that belongs to it (a payment's, a waybill's)."
+            )
+        hits = service.views.orders(text, _limit(20))
+        return {"orders": [{"order_id": hit.order_id, "matched": hit.matched} for hit in hits]}
+
+    @blueprint.get("/orders/<order_id:order_id>")
+    def order(order_id: str) -> dict[str, Any]:
+        trace = trace_order(service, order_id)
+        if trace is None:
+            raise NotFound(
+                "No record speaks of this order. Search for any of its ids with /api/v1/orders?q=."
+            )
+        return trace_document(trace)
+
+    _add_catalogue(blueprint, service)
+    _add_inner_life(blueprint, service)
+    return blueprint
+
+
+def name_of_person(given: object) -> str:
+    """Who does something, as they named themselves. Raises BadRequest."""
+    name = given.strip() if isinstance(given, str) else ""
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise BadRequest(f"by: say who you are, in one line of 1 to {LONGEST_NAME} characters.")
+    return name
+
+
+def _add_catalogue(blueprint: Blueprint, service: Service) -> None:
+    @blueprint.get("/playbooks")
+    def playbooks() -> dict[str, Any]:
+        return {"playbooks": [playbook_document(p) for p in service.catalogue.playbooks]}
+
+    @blueprint.get("/processes")
+    def processes() -> dict[str, Any]:
+        return {"processes": [process_document(p) for p in service.catalogue.processes.values()]}
+
+
+def _add_inner_life(blueprint: Blueprint, service: Service) -> None:
+    @blueprint.get("/pulse")
+    def pulse() -> dict[str, Any]:
+        return {
+            "tick": pulse_document(service.pulse),
+            "deliveries": {**pulse_document(service.alert_pulse), "by_state": dict(service.alerts.counts())},
+            "events": service.store.count_events(),
+        }
+
+    @blueprint.get("/kept-aside")
+    def kept_aside() -> dict[str, Any]:
+        records = service.store.kept_aside(_limit())
+        return {
+            "by_reason": service.store.count_kept_aside(),
+            "records": [kept_aside_document(record) for record in records],
+        }
+
+
+def _incident(service: Service, incident_id: str) -> Incident:
+    versioned = service.store.incident(incident_id)
+    if versioned is None:
+        raise NotFound(f"There is no incident “{incident_id}”.")
+    return versioned.value
+
+
+def _json_object() -> dict[str, Any]:
+    """The body. A form of another site cannot send this content type unasked, so it must be there."""
+    if not request.is_json:
+        raise BadRequest("Send a JSON object with the header “Content-Type: application/json”.")
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise BadRequest("The body is not a JSON object.")
+    return cast(dict[str, Any], body)
+
+
+def _limit(default: int = PAGE) -> int:
+    given = request.args.get("limit", str(default))
+    if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= MOST):
+        raise BadRequest(f"limit: a whole number from 1 to {MOST}, not “{given[:20]}”.")
+    return int(given)
+
+
+def _states(known: Sequence[str]) -> tuple[str, ...]:
+    """`state=open&state=resolved` or `state=open,resolved`; all where none is named."""
+    given = [s for value in request.args.getlist("state") for s in value.split(",") if s]
+    for state in given:
+        if state not in known:
+            raise BadRequest(f"state: one of {', '.join(known)}, not “{state[:40]}”.")
+    return tuple(given)
+
+
+def _choice(name: str, known: Sequence[str]) -> str:
+    """The first is the default."""
+    given = request.args.get(name, known[0])
+    if given not in known:
+        raise BadRequest(f"{name}: one of {', '.join(dict.fromkeys(known))}, not “{given[:40]}”.")
+    return given

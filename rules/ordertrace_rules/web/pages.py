@@ -1,0 +1,194 @@
+"""The pages: open incidents, a guide, an order, a search. Made on the server; they refresh by ETag."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, session
+from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.wrappers import Response as AnyResponse
+
+from ordertrace_rules.errors import OrdertraceError
+from ordertrace_rules.incidents import acknowledge
+from ordertrace_rules.relay import guide_of
+from ordertrace_rules.service import Service
+from ordertrace_rules.times import MINUTE, format_instant
+from ordertrace_rules.trace import trace_order
+from ordertrace_rules.vocabulary import LANGUAGES, Incident, in_language
+from ordertrace_rules.web.access import check_form, form_token
+from ordertrace_rules.web.api import name_of_person
+from ordertrace_rules.web.gantt import gantt
+from ordertrace_rules.web.language import COOKIE, chosen_language, duration_text, say, time_text
+from ordertrace_rules.web.order_sentence import order_sentence
+from ordertrace_rules.web.routes import incident_path, order_path
+
+OPEN = ("open", "acknowledged")
+PAGE = 50
+HITS = 20
+LINES = 500  # log lines on an order's page
+MEMBERS = 50  # orders listed under a guide
+YEAR = 365 * 86_400  # seconds that the choice of a language is remembered
+
+
+def pages_blueprint(service: Service) -> Blueprint:
+    blueprint = Blueprint("pages", __name__)
+
+    @blueprint.before_app_request
+    def choose_language() -> None:
+        g.language = chosen_language(request, service.settings.language)
+
+    @blueprint.after_app_request
+    def remember_language(response: Response) -> Response:
+        if request.args.get("lang") in LANGUAGES:
+            response.set_cookie(COOKIE, g.language, max_age=YEAR, samesite="Lax", httponly=True)
+        return response
+
+    @blueprint.app_context_processor
+    def words() -> dict[str, Any]:
+        return _words(service)
+
+    @blueprint.get("/")
+    def incidents() -> AnyResponse:
+        return _live(service, partial(_incidents_page, service))
+
+    @blueprint.get("/incidents/<incident_id:incident_id>")
+    def incident(incident_id: str) -> AnyResponse:
+        found = _incident(service, incident_id)
+        return _live(service, partial(_incident_page, service, found))
+
+    @blueprint.post("/incidents/<incident_id:incident_id>/acknowledge")
+    def acknowledge_incident(incident_id: str) -> AnyResponse:
+        check_form()
+        by = name_of_person(request.form.get("by"))
+        found = _incident(service, incident_id)
+        try:
+            acknowledge(service.store, found.id, by, service.clock.now())
+        except OrdertraceError as error:
+            raise BadRequest(str(error)) from None
+        return redirect(incident_path(found.id), 303)
+
+    @blueprint.get("/orders/", defaults={"order_id": ""})
+    @blueprint.get("/orders/<order_id:order_id>")
+    def order(order_id: str) -> AnyResponse:
+        wanted = order_id or request.args.get("id", "")
+        return _live(service, partial(_order_page, service, wanted))
+
+    @blueprint.get("/search")
+    def search() -> AnyResponse:
+        q = request.args.get("q", "").strip()
+        hits = service.views.orders(q, HITS) if q else []
+        exact = [hit for hit in hits if hit.order_id == q]
+        if len(hits) == 1 or exact:
+            return redirect(order_path((exact or hits)[0].order_id))
+        kept_aside = sum(service.store.count_kept_aside().values())
+        page = render_template("search.html", q=q, hits=hits, kept_aside=kept_aside)
+        return make_response(page, 200 if hits else 404 if q else 400)
+
+    return blueprint
+
+
+def _incidents_page(service: Service) -> str:
+    try:
+        page = service.views.incidents(states=OPEN, after=request.args.get("after", ""), limit=PAGE)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    playbooks = {p.id: p for p in service.catalogue.playbooks}
+    # What another incident explains stands after what needs somebody.
+    rows = sorted(page.rows, key=lambda incident: bool(incident.explained_by))
+    return render_template(
+        "incidents.html", incidents=rows, playbooks=playbooks, next=page.next, after=request.args.get("after")
+    )
+
+
+def _incident_page(service: Service, incident: Incident) -> str:
+    playbook = service.catalogue.playbook(incident.playbook)
+    now = service.clock.now()
+    guide = guide_of(service.store, service.catalogue, incident, playbook, "", now) if playbook else None
+    members = service.store.members(incident.id, ("open",), MEMBERS) or service.store.members(
+        incident.id, limit=MEMBERS
+    )
+    return render_template(
+        "incident.html", incident=incident, playbook=playbook, guide=guide, members=members
+    )
+
+
+def _order_page(service: Service, order_id: str) -> str:
+    trace = trace_order(service, order_id)
+    if trace is None:
+        raise NotFound(say(g.language, "order.none", order=order_id))
+    pictures = [(traced, gantt(traced, trace.now)) for traced in trace.journeys]
+    return render_template(
+        "order.html",
+        trace=trace,
+        sentence=order_sentence(trace, g.language),
+        pictures=[(traced, picture) for traced, picture in pictures if picture is not None],
+        events=trace.events[-LINES:],
+    )
+
+
+def _live(service: Service, render: Callable[[], str]) -> AnyResponse:
+    """A page that changes with the view's version and, since it tells ages, with the minute."""
+    parts = (
+        service.views.version(),
+        str(service.clock.now() // MINUTE),
+        g.language,
+        form_token(),
+        str(bool(session.get("signed_in"))),
+        request.full_path,
+    )
+    etag = hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:24]
+    response = make_response("")
+    response.set_etag(etag)
+    response.vary.update(("Cookie", "Accept-Language", "Authorization"))
+    if request.if_none_match.contains(etag):
+        response.status_code = 304
+        return response
+    g.etag = etag
+    response.set_data(render())
+    return response
+
+
+def _incident(service: Service, incident_id: str) -> Incident:
+    versioned = service.store.incident(incident_id)
+    if versioned is None:
+        raise NotFound(f"There is no incident “{incident_id}”.")
+    return versioned.value
+
+
+def _words(service: Service) -> dict[str, Any]:
+    """What templates speak with."""
+    language = g.get("language", service.settings.language)
+    now = service.clock.now()
+    return {
+        "language": language,
+        "other_language": "en" if language == "zh" else "zh",
+        "now": now,
+        "say": partial(say, language),
+        "text": lambda text: in_language(text, language),
+        "duration": lambda nanoseconds: duration_text(nanoseconds, language),
+        "time": lambda instant: time_text(instant, now),
+        "rfc3339": format_instant,
+        "money": money,
+        "order_path": order_path,
+        "incident_path": incident_path,
+        "safe_href": safe_href,
+        "lang_query": _lang_query,
+    }
+
+
+def money(amount: float, currency: str) -> str:
+    """`12,345.60 CNY`."""
+    return f"{amount:,.2f} {currency}".strip()
+
+
+def safe_href(href: str) -> str:
+    """A link of a guide, where it leads to a page of ours or over HTTP; else nothing."""
+    return href if href.startswith(("https://", "http://")) or (href[:1] == "/" and href[:2] != "//") else ""
+
+
+def _lang_query(language: str) -> str:
+    """The address of this page in another language."""
+    kept = [(k, v) for k, v in request.args.items(multi=True) if k != "lang"]
+    return "?" + urlencode([*kept, ("lang", language)])
