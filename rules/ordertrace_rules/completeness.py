@@ -6,13 +6,13 @@ firm only where those services are complete over that time; elsewhere the honest
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from ordertrace_instrumentation import vocabulary as ecs
-
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.protocol import Presence
-from ordertrace_rules.times import MINUTE
+from ordertrace_rules.times import MINUTE, NS
 
 Source = Literal["heartbeat", "activity", "file"]
 MAX_RUNS = 256
@@ -31,9 +31,10 @@ class Judgement:
 class CompletenessRules:
     default: Judgement = field(default_factory=Judgement)
     by_service: Mapping[str, Judgement] = field(default_factory=dict[str, Judgement])
-    silent_after: int = (
-        10 * MINUTE
-    )  # an instance that says nothing for so long, and took no leave, may be dead
+    # An instance that says nothing for so long, and took no leave, may be dead.
+    silent_after: int = 10 * MINUTE
+    # How soon an unverified membership is looked at again; None: never by itself.
+    recheck: int | None = 30 * NS
 
     def of(self, service: str) -> Judgement:
         return self.by_service.get(service, self.default)
@@ -127,13 +128,12 @@ class Completeness:
 def lost_spans(presence: Presence) -> list[tuple[int, int]]:
     """The spans [start, end) in which an instance lost records: a broken sequence, or its counters grew."""
     spans = [
-        (min(before[3], after[2]), max(before[3], after[2]))
-        for before, after in zip(presence.runs, presence.runs[1:], strict=False)
+        (min(before[3], after[2]), max(before[3], after[2])) for before, after in pairwise(presence.runs)
     ]
     said = presence.losses
     if said and said[0][0] > 0:
         spans.append((presence.first_at, said[0][1]))
-    spans += [(before[2], after[1]) for before, after in zip(said, said[1:], strict=False)]
+    spans += [(before[2], after[1]) for before, after in pairwise(said)]
     return [(start, end) for start, end in spans if start < end]
 
 

@@ -1,0 +1,151 @@
+"""`ordertrace doctor`: is everything in order here, and if not, what to do."""
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import click
+from rich.console import Console
+
+from ordertrace_rules.cli.context import Context
+from ordertrace_rules.completeness import FOREVER, Completeness
+from ordertrace_rules.engine import CHECKPOINT
+from ordertrace_rules.errors import ConfigError, OrdertraceError
+from ordertrace_rules.service import Service
+from ordertrace_rules.settings import Settings
+from ordertrace_rules.times import format_duration, format_instant
+
+MARKS = {"ok": "[green]ok[/]  ", "warning": "[yellow]warn[/]", "failed": "[red]fail[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. `fix` says what to do where it is not in order."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    said: str
+    fix: str = ""
+
+
+@click.command(epilog="\b\nExample:\n  ordertrace doctor --format json")
+@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def doctor(context: Context, output: str) -> None:
+    """Check the configuration, the store, the ports, and what is known of each service.
+
+    Exit code 1 where something failed; warnings alone exit 0.
+    """
+    checks = list(_checks(context))
+    if output == "json":
+        click.echo(json.dumps({"checks": [asdict(c) for c in checks]}, ensure_ascii=False, indent=2))
+    else:
+        console = Console(highlight=False)
+        for check in checks:
+            console.print(f"{MARKS[check.state]} ", end="")
+            console.print(f"{check.name}: {check.said}", markup=False)
+            if check.fix:
+                console.print(f"     -> {check.fix}", markup=False)
+    if any(c.state == "failed" for c in checks):
+        sys.exit(1)
+
+
+def _checks(context: Context) -> Iterator[Check]:
+    try:
+        settings = context.settings
+        catalogue = context.catalogue
+    except ConfigError as error:
+        yield Check("configuration", "failed", str(error), "mend the file; `ordertrace lint` shows each line")
+        return
+    where = settings.document.file if settings.document is not None else "defaults and environment"
+    yield Check(
+        "configuration",
+        "ok",
+        f"{where}: {len(catalogue.processes)} processes, {len(catalogue.playbooks)} playbooks",
+    )
+    try:
+        with context.open_service() as service:
+            for look in (_store, _engine, _kept_aside, _services):
+                yield from look(service)
+    except OrdertraceError as error:
+        yield Check("store", "failed", str(error), "see docs/store.md")
+    yield from _ports(settings)
+
+
+def _store(service: Service) -> Iterator[Check]:
+    where = service.settings.sqlite_path if service.settings.store == "sqlite" else "memory"
+    yield Check("store", "ok", f"{where}: {service.store.count_events()} events")
+
+
+def _engine(service: Service) -> Iterator[Check]:
+    checkpoint = service.store.checkpoint(CHECKPOINT)
+    waiting = service.store.arrivals(checkpoint.value if checkpoint else "", 10_000).events
+    if not waiting:
+        yield Check("engine", "ok", "every event has been judged")
+        return
+    oldest = service.clock.now() - waiting[0].ingested
+    count = f"{len(waiting)}{'+' if len(waiting) == 10_000 else ''}"
+    late = oldest > 10 * service.settings.tick_interval
+    yield Check(
+        "engine",
+        "warning" if late else "ok",
+        f"{count} events wait to be judged, the oldest for {format_duration(oldest)}",
+        "start `ordertrace serve`, or look into its log for a tick that fails" if late else "",
+    )
+
+
+def _kept_aside(service: Service) -> Iterator[Check]:
+    reasons = service.store.count_kept_aside()
+    said = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    if said:
+        yield Check(
+            "intake",
+            "warning",
+            f"records kept aside: {said}",
+            "GET /api/v1/kept-aside shows them; docs/intake.md tells each reason",
+        )
+    else:
+        yield Check("intake", "ok", "no record was kept aside")
+
+
+def _services(service: Service) -> Iterator[Check]:
+    presences = [v.value for v in service.store.presences()]
+    known = Completeness(service.engine.rules.completeness, presences, service.clock.now())
+    if not known.services():
+        yield Check(
+            "services",
+            "warning",
+            "no service has been heard of",
+            "instrument one: docs/instrumentation.md; or `ordertrace ingest FILE`",
+        )
+    for name in known.services():
+        last = known.last_record(name) or 0
+        ago = format_duration(max(service.clock.now() - last, 0))
+        holes = [gap for gap in known.gaps(name) if gap[0] > 0 and gap[1] < FOREVER]
+        said = f"judged by {known.source(name)}, last record {format_instant(last)} ({ago} ago)"
+        silent = known.silent_since(name) is not None
+        if holes:
+            start, end = holes[-1]
+            said += f", {len(holes)} gaps, the last from {format_instant(start)} to {format_instant(end)}"
+        fix = "its shim has fallen silent: is it running, does its transport reach us?" if silent else ""
+        yield Check(f"service {name}", "warning" if silent or holes else "ok", said, fix)
+
+
+def _ports(settings: Settings) -> Iterator[Check]:
+    doors = (
+        ("http", settings.host, settings.port),
+        ("forward", settings.forward_host, settings.forward_port),
+    )
+    for name, host, port in doors:
+        if not port:
+            continue
+        try:
+            with socket.create_connection((host, port), timeout=1):
+                yield Check(
+                    f"{name} port", "ok", f"something answers on {host}:{port}: the service, if it is running"
+                )
+        except OSError:
+            yield Check(f"{name} port", "ok", f"{host}:{port} is free")

@@ -1,0 +1,153 @@
+"""`ordertrace serve`: the rules service, with its intake, its schedule, its pages and its deliveries."""
+
+import json
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from waitress.server import create_server
+
+from ordertrace_rules.cli.context import Context
+from ordertrace_rules.engine import TickReport
+from ordertrace_rules.errors import OrdertraceError
+from ordertrace_rules.intake.forward import ForwardServer
+from ordertrace_rules.intake.tail import FileTail
+from ordertrace_rules.scheduler import Lease, Scheduler
+from ordertrace_rules.service import Service, open_service
+from ordertrace_rules.settings import Settings
+from ordertrace_rules.times import NS
+from ordertrace_rules.web.app import create_app
+
+WEB_THREADS = 8
+ALERT_INTERVAL = 0.5  # seconds
+log = logging.getLogger("ordertrace")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  ordertrace serve
+  ORDERTRACE_TOKEN=secret ordertrace serve --host 0.0.0.0 --port 8321
+"""
+)
+@click.option("--host", help="Listen here instead of where the configuration says.")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free port.")
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help='Write {"http": …, "forward": …} there once everything listens.',
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@click.pass_obj
+def serve(
+    context: Context, host: str | None, port: int | None, ready_file: Path | None, log_level: str
+) -> None:
+    """Run the rules service until it is stopped (Ctrl-C or SIGTERM)."""
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = context.settings_with(host=host, port=port)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    listener = _listen(settings.host, settings.port)
+    settings = _with_real_port(settings, listener)
+    with open_service(settings) as service, _running(service, listener) as addresses:
+        click.echo(
+            f"ordertrace listens on {addresses['http']}, Forward on {addresses['forward'] or 'nothing'}"
+        )
+        if ready_file is not None:
+            _write_whole(ready_file, json.dumps(addresses))
+        stop.wait()
+        log.info("stopping: what is under way is finished first")
+
+
+@contextmanager
+def _running(service: Service, listener: socket.socket) -> Generator[dict[str, str]]:
+    """Start the threads, in the order in which they need each other; stop them in the reverse."""
+    settings = service.settings
+    with ExitStack() as stack:
+        web = create_server(
+            create_app(service), sockets=[listener], threads=WEB_THREADS, clear_untrusted_proxy_headers=True
+        )
+        stack.callback(web.close)
+        deliveries = Scheduler(lambda: _deliver(service), None, ALERT_INTERVAL, service.alert_pulse)
+        ttl = max(10.0, 3 * settings.tick_interval / NS)
+        ticks = Scheduler(service.tick, Lease(service.store, ttl), settings.tick_interval / NS, service.pulse)
+        for scheduler in (deliveries, ticks):
+            scheduler.start()
+            stack.callback(scheduler.stop)
+        forward = _start_forward(service, stack)
+        for tailed in settings.tail:
+            mapping = service.intake.mappings.name_of(tailed.mapping) if tailed.mapping else None
+            tail = FileTail(
+                tailed.path, service.intake, service.store, mapping=mapping, service=tailed.service
+            )
+            tail.start()
+            stack.callback(tail.stop)
+        threading.Thread(target=web.run, name="ordertrace-web", daemon=True).start()
+        yield {"http": settings.public_url, "forward": forward}
+
+
+def _start_forward(service: Service, stack: ExitStack) -> str:
+    settings = service.settings
+    if settings.forward_port is None:
+        return ""
+    server = ForwardServer(
+        service.intake, settings.forward_host, settings.forward_port, settings.forward_shared_key
+    )
+    try:
+        server.start()
+    except OSError as error:
+        raise OrdertraceError(
+            f"cannot listen for Forward on {settings.forward_host}:{settings.forward_port} ({error.strerror}); "
+            "set forward_port (ORDERTRACE_FORWARD_PORT) to another port, to 0 for a free one, or to null for none"
+        ) from None
+    stack.callback(server.stop)
+    return f"{settings.forward_host}:{server.port}"
+
+
+def _deliver(service: Service) -> TickReport:
+    service.alerts.tick()
+    return TickReport()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything else is opened, so that a second service changes nothing."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise OrdertraceError(
+            f"cannot listen on {host}:{port} ({error.strerror}); is another ordertrace running? "
+            "Choose another port with --port, 0 for a free one"
+        ) from None
+    return listener
+
+
+def _with_real_port(settings: Settings, listener: socket.socket) -> Settings:
+    """Port 0 becomes the port that the system gave, in the addresses that guides and messages show too."""
+    if settings.port != 0:
+        return settings
+    port: int = listener.getsockname()[1]
+    public_url = (
+        settings.public_url.removesuffix(":0") + f":{port}"
+        if settings.public_url.endswith(":0")
+        else settings.public_url
+    )
+    return replace(settings, port=port, public_url=public_url)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """The file appears with all of its content or not at all."""
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,89 @@
+"""Whom a diagnosis compares: an incident's orders, and healthy ones that passed the same stage lately."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ordertrace_rules.catalogue import Catalogue
+from ordertrace_rules.diagnosis.cohort import Case
+from ordertrace_rules.diagnosis.diagnose import diagnose
+from ordertrace_rules.stores.protocol import Store
+from ordertrace_rules.subjects import Subjects
+from ordertrace_rules.times import DAY
+from ordertrace_rules.vocabulary import Diagnosis, Incident, Journey, Member, Playbook, Process
+
+AFFECTED = 500
+HEALTHY = 1_000
+LATELY = 7 * DAY
+_END_OF_TIME = 1 << 62
+
+log = logging.getLogger(__name__)
+
+
+class Cohorts:
+    """Reads the two cohorts of an incident out of the store."""
+
+    def __init__(self, store: Store, subjects: Subjects, catalogue: Catalogue) -> None:
+        self._store = store
+        self._subjects = subjects
+        self._catalogue = catalogue
+
+    def diagnose(self, incident: Incident, playbook: Playbook) -> Diagnosis | None:
+        """Compare the incident's orders with healthy ones; None where the playbook is not about orders.
+
+        A fault in the comparison is logged and gives None: the incident itself must not be lost by it.
+        """
+        process = self._catalogue.processes.get(playbook.process)
+        if process is None or process.subject != "order":
+            return None
+        try:
+            members = self._members(incident)
+            affected = self._cases(order for m in members for order in m.order_ids)
+            stage = _stage(playbook, process, members)
+            healthy = self._cases(self._healthy(incident, process, stage, members))
+            return diagnose(affected, healthy, process, playbook.suspects)
+        except Exception:
+            log.exception("diagnosis of incident %s failed", incident.id)
+            return None
+
+    def _members(self, incident: Incident) -> list[Member]:
+        """Its open members; once none is open, those that were."""
+        return self._store.members(incident.id, ("open",), limit=AFFECTED) or self._store.members(
+            incident.id, ("resolved",), limit=AFFECTED
+        )
+
+    def _healthy(
+        self, incident: Incident, process: Process, stage: str, members: Sequence[Member]
+    ) -> Iterable[str]:
+        if not stage:
+            return []
+        until = incident.resolved_at if incident.resolved_at is not None else _END_OF_TIME
+        journeys = self._store.journeys_past(process.id, stage, incident.since - LATELY, until, HEALTHY)
+        affected = {order for m in members for order in m.order_ids}
+        return [
+            order for j in journeys if _in_time(j, stage) for order in j.order_ids if order not in affected
+        ]
+
+    def _cases(self, orders: Iterable[str]) -> list[Case]:
+        cases: list[Case] = []
+        for order_id in dict.fromkeys(orders):
+            events = self._subjects.events_of(order_id)
+            if events:
+                cases.append(Case(order_id, tuple(events)))
+        return cases
+
+
+def _stage(playbook: Playbook, process: Process, members: Sequence[Member]) -> str:
+    """The stage that the affected orders did not get through in time."""
+    if playbook.stage:
+        return playbook.stage
+    of_members = Counter(m.stage for m in members if m.stage)
+    if of_members:
+        return of_members.most_common(1)[0][0]
+    actions = set(playbook.condition.actions())
+    return next((s.id for s in process.stages if actions.intersection(s.ends)), "")
+
+
+def _in_time(journey: Journey, stage: str) -> bool:
+    state = journey.stage(stage)
+    return state is not None and state.ended_at is not None and not state.overdue(state.ended_at)

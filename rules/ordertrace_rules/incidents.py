@@ -1,0 +1,295 @@
+"""Phase 2 of the tick: memberships make incidents.
+
+A membership that changed stays `settled=False` until its incident has counted it, so a crash loses nothing:
+the membership learns its incident first, then the incident is recounted and written, then the membership is
+marked. Each step may be repeated.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ordertrace_rules.errors import Conflict, OrdertraceError
+from ordertrace_rules.stores.protocol import MemberCounts, Store, Versioned
+from ordertrace_rules.times import MINUTE
+from ordertrace_rules.vocabulary import (
+    Diagnosis,
+    Incident,
+    IncidentStatus,
+    Member,
+    Playbook,
+    Transition,
+    TransitionKind,
+)
+
+Diagnose = Callable[[Incident, Playbook], Diagnosis | None]
+BATCH = 2_000
+ATTEMPTS = 8  # at one compare-and-set, against other workers and people who acknowledge
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRules:
+    """How patient phase 2 is; a demo or a drill divides these by its time scale."""
+
+    patience: int = 10 * MINUTE  # an unverified incident is announced after this long, a firm one at once
+    diagnose_every: int | None = MINUTE  # at most so often while members change; None: not here (a replay)
+
+
+@dataclass(frozen=True, slots=True)
+class LogGaps:
+    """The services whose logs are missing now, and the incident that says so."""
+
+    incident: str = ""
+    services: frozenset[str] = field(default_factory=frozenset[str])
+
+
+class Incidents:
+    """Keeps the incidents in step with their members."""
+
+    def __init__(
+        self, store: Store, playbooks: Sequence[Playbook], diagnose: Diagnose, rules: IncidentRules
+    ) -> None:
+        self._store = store
+        self._playbooks: Mapping[str, Playbook] = {p.id: p for p in playbooks}
+        self._diagnose = diagnose
+        self._rules = rules
+
+    def settle(self, gaps: LogGaps, now: int) -> list[str]:
+        """Count every membership that changed, then look after the open incidents. Returns the ids written."""
+        written: list[str] = []
+        while batch := self._store.unsettled(BATCH):
+            loaded = [v for v in batch if v.value.playbook in self._playbooks]
+            assigned = self._assign(loaded)
+            for members in assigned.values():
+                written += self._recount(members[0].value, [v.value for v in members], gaps, now)
+            strangers = [
+                v for v in batch if v.value.playbook not in self._playbooks
+            ]  # their playbook is gone
+            for versioned in (*(v for members in assigned.values() for v in members), *strangers):
+                self._store.put_member(replace(versioned.value, settled=True), versioned.version)
+        for versioned in self._store.incidents_open():
+            incident = versioned.value
+            if incident.id not in written and self._wants_a_look(incident, gaps, now):
+                stand_in = Member(incident.playbook, incident.group, "", incident=incident.id)
+                written += self._recount(stand_in, [], gaps, now)
+        return written
+
+    def _assign(self, batch: Sequence[Versioned[Member]]) -> dict[str, list[Versioned[Member]]]:
+        """Give each membership its incident: the latest of its playbook and group, or the next episode."""
+        assigned: dict[str, list[Versioned[Member]]] = {}
+        begun: dict[tuple[str, str], str] = {}
+        for versioned in batch:
+            member = versioned.value
+            if not member.incident:
+                key = (member.playbook, member.group)
+                if key not in begun:
+                    begun[key] = self._episode(member)
+                member = replace(member, incident=begun[key])
+                versioned = Versioned(member, self._store.put_member(member, versioned.version))
+            assigned.setdefault(member.incident, []).append(versioned)
+        return assigned
+
+    def _episode(self, member: Member) -> str:
+        latest = self._store.latest_incident(member.playbook, member.group)
+        if latest is None:
+            return incident_id(member.playbook, member.group, 1)
+        incident = latest.value
+        closed_at = incident.resolved_at if incident.resolved_at is not None else incident.updated_at
+        reopen_within = self._playbooks[member.playbook].reopen_within
+        if incident.is_open or member.opened_at - closed_at <= reopen_within:
+            return incident.id
+        return incident_id(member.playbook, member.group, incident.episode + 1)
+
+    def _recount(self, sample: Member, members: Sequence[Member], gaps: LogGaps, now: int) -> list[str]:
+        """Write the incident of `sample` as its members now make it; returns its id where that changed it."""
+        playbook = self._playbooks.get(sample.playbook)
+        if playbook is None:
+            return []
+        for _ in range(ATTEMPTS):
+            versioned = self._store.incident(sample.incident)
+            old = versioned.value if versioned is not None else None
+            new = _counted(old, sample, members, self._store.count_members(sample.incident), playbook, now)
+            new = replace(new, explained_by=self._explanation(new, gaps))
+            new = self._diagnosed(new, playbook, now)
+            new = _with_transition(old, new, self._rules.patience, now)
+            if new == old:
+                return []
+            try:
+                new = replace(new, updated_at=now)
+                self._store.put_incident(new, versioned.version if versioned is not None else None)
+                return [new.id]
+            except Conflict:
+                continue
+        raise Conflict(
+            f"incident {sample.incident} was written by others {ATTEMPTS} times in a row; tick again"
+        )
+
+    def _explanation(self, incident: Incident, gaps: LogGaps) -> str:
+        if not incident.is_open:
+            return ""
+        if (
+            incident.certainty == "unverified"
+            and incident.missing
+            and gaps.services.issuperset(incident.missing)
+        ):
+            return gaps.incident
+        open_members = self._store.members(incident.id, ("open",), limit=BATCH)
+        explanations = {m.explained_by for m in open_members}
+        return min(explanations) if explanations and "" not in explanations else ""
+
+    def _diagnosed(self, incident: Incident, playbook: Playbook, now: int) -> Incident:
+        if not self._wants_diagnosis(incident, now):
+            return incident
+        return diagnosed(incident, self._diagnose(incident, playbook), now)
+
+    def _wants_diagnosis(self, incident: Incident, now: int) -> bool:
+        if self._rules.diagnose_every is None or not incident.is_open:
+            return False
+        if incident.diagnosed_at is None:
+            return True
+        rested = now - incident.diagnosed_at >= self._rules.diagnose_every
+        grown = incident.open_count >= 2 * incident.diagnosed_count
+        changed = incident.open_count != incident.diagnosed_count
+        unsure = incident.diagnosis is not None and incident.diagnosis.cause is None
+        return grown or (rested and (changed or unsure))
+
+    def _wants_a_look(self, incident: Incident, gaps: LogGaps, now: int) -> bool:
+        if incident.playbook not in self._playbooks:
+            return False
+        ripe = not incident.announced and not incident.explained_by
+        ripe = ripe and (incident.certainty == "firm" or now - incident.detected_at >= self._rules.patience)
+        return (
+            ripe
+            or self._explanation(incident, gaps) != incident.explained_by
+            or self._wants_diagnosis(incident, now)
+        )
+
+
+def incident_id(playbook: str, group: str, episode: int) -> str:
+    """`paid_not_reserved-1`; with a group, a short hash of it stands between."""
+    middle = f"-{hashlib.sha256(group.encode()).hexdigest()[:8]}" if group else ""
+    return f"{playbook}{middle}-{episode}"
+
+
+def diagnosed(incident: Incident, diagnosis: Diagnosis | None, now: int) -> Incident:
+    """The incident with what a look at its orders showed."""
+    return replace(
+        incident,
+        diagnosis=diagnosis,
+        diagnosed_at=now,
+        diagnosed_count=incident.open_count or incident.resolved_count,
+    )
+
+
+def acknowledge(store: Store, incident: str, by: str, now: int) -> Incident:
+    """Note that a person has taken the incident on. Raises OrdertraceError where there is none, or it is over."""
+    for _ in range(ATTEMPTS):
+        versioned = store.incident(incident)
+        if versioned is None:
+            raise OrdertraceError(f"there is no incident {incident!r}")
+        old = versioned.value
+        if old.state == "acknowledged":
+            return old
+        if old.state != "open":
+            raise OrdertraceError(f"incident {incident} is {old.state}: there is nothing to acknowledge")
+        new = replace(old, state="acknowledged", acknowledged_by=by, acknowledged_at=now, updated_at=now)
+        new = _add_transition(new, "acknowledged", now, by)
+        try:
+            store.put_incident(new, versioned.version)
+            return new
+        except Conflict:
+            continue
+    raise Conflict(f"incident {incident} was written by others {ATTEMPTS} times in a row; try again")
+
+
+def _counted(
+    old: Incident | None,
+    sample: Member,
+    members: Sequence[Member],
+    counts: MemberCounts,
+    playbook: Playbook,
+    now: int,
+) -> Incident:
+    if old is None:
+        old = Incident(
+            id=sample.incident,
+            playbook=sample.playbook,
+            playbook_version=playbook.version,
+            group=sample.group,
+            episode=int(sample.incident.rpartition("-")[2]),
+            severity=playbook.severity,
+            state="withdrawn",
+            certainty="firm" if any(m.certainty == "firm" for m in members) else "unverified",
+            opened_at=sample.opened_at,
+            detected_at=now,
+        )
+    state = _state(old, counts)
+    return replace(
+        old,
+        playbook_version=playbook.version,
+        severity=playbook.severity,
+        state=state,
+        certainty=("firm" if counts.open_firm else "unverified") if counts.open else old.certainty,
+        opened_at=counts.opened_at if counts.opened_at is not None else old.opened_at,
+        detected_at=counts.detected_at if counts.detected_at is not None else old.detected_at,
+        resolved_at=counts.resolved_at if state == "resolved" else None,
+        open_count=counts.open,
+        resolved_count=counts.resolved,
+        withdrawn_count=counts.withdrawn,
+        amounts=counts.amounts,
+        since=counts.since if counts.since is not None else old.since,
+        missing=counts.missing,
+        assumed=counts.assumed > 0,
+        acknowledged_by=old.acknowledged_by if state == "acknowledged" else "",
+        acknowledged_at=old.acknowledged_at if state == "acknowledged" else None,
+    )
+
+
+def _state(old: Incident, counts: MemberCounts) -> IncidentStatus:
+    if counts.open:
+        return "acknowledged" if old.state == "acknowledged" else "open"
+    return "resolved" if counts.resolved else "withdrawn"
+
+
+def _with_transition(old: Incident | None, new: Incident, patience: int, now: int) -> Incident:
+    """At most one step at a time, from what was last announced to what is so now."""
+    if not new.announced:
+        ripe = new.certainty == "firm" or now - new.detected_at >= patience
+        if new.is_open and not new.explained_by and ripe:
+            return _add_transition(replace(new, announced=True), "opened", now)
+        return new
+    if old is None or old.state == "acknowledged" == new.state or (old.is_open and new.is_open):
+        return _with_update(old, new, now)
+    if old.is_open and not new.is_open:
+        kind: TransitionKind = "resolved" if new.state == "resolved" else "withdrawn"
+        return _add_transition(new, kind, now)
+    if not old.is_open and new.is_open:
+        return _add_transition(new, "reopened", now)
+    return new
+
+
+def _with_update(old: Incident | None, new: Incident, now: int) -> Incident:
+    if old is None or not new.is_open:
+        return new
+    if old.certainty == "unverified" and new.certainty == "firm":
+        return _add_transition(new, "verified", now)
+    if new.open_count >= 2 * max(new.announced_count, 1):
+        return _add_transition(new, "grown", now)
+    if new.diagnosed_at != old.diagnosed_at and _cause(new) and _cause(new) != _cause(old):
+        return _add_transition(new, "cause_changed", now, _cause(new))
+    return new
+
+
+def _add_transition(incident: Incident, kind: TransitionKind, at: int, note: str = "") -> Incident:
+    transition = Transition(incident.next_transition, kind, at, note)
+    return replace(
+        incident,
+        transitions=(*incident.transitions, transition),
+        next_transition=incident.next_transition + 1,
+        announced_count=incident.open_count if kind != "acknowledged" else incident.announced_count,
+    )
+
+
+def _cause(incident: Incident) -> str:
+    diagnosis = incident.diagnosis
+    return diagnosis.cause.service if diagnosis is not None and diagnosis.cause is not None else ""

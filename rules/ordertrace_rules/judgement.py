@@ -1,0 +1,185 @@
+"""The playbooks of one process against one subject: findings become memberships."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from ordertrace_rules.completeness import Completeness
+from ordertrace_rules.conditions.vocabulary import Finding, Need, Timeline
+from ordertrace_rules.journey import Folded
+from ordertrace_rules.stores.protocol import Versioned
+from ordertrace_rules.times import MINUTE
+from ordertrace_rules.vocabulary import Journey, Member, Playbook, Process
+
+Emitters = Callable[[str], tuple[str, ...]]
+_LONGEST_RECHECK = 10 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The memberships that have to be written, and when to look again without a new event."""
+
+    changed: tuple[Member, ...]
+    next_due: int | None
+    problems: tuple[str, ...] = ()
+
+
+def judge(
+    folded: Folded,
+    process: Process,
+    playbooks: Sequence[Playbook],
+    existing: Mapping[str, Versioned[Member]],
+    completeness: Completeness,
+    emitters: Emitters,
+) -> Verdicts:
+    """Judge one subject by each playbook of its process, those depended on first.
+
+    `existing` holds the subject's memberships by `Member.id`. A playbook that raises is named in `problems`
+    and changes nothing; the others go on.
+    """
+    now = completeness.now
+    members = {key: versioned.value for key, versioned in existing.items()}
+    changed: list[Member] = []
+    due: list[int] = []
+    problems: list[str] = []
+    for playbook in playbooks:
+        if playbook.process != process.id:
+            continue
+        try:
+            findings = playbook.condition.find(_timeline(folded, process, playbook), now)
+            found: set[str] = set()
+            for finding in findings:
+                if finding.due is not None:
+                    due.append(finding.due)
+                if finding.state == "quiet":
+                    continue
+                member = _member(finding, playbook, folded.journey, completeness, process, emitters)
+                old = members.get(member.id)
+                upstream = _upstream(playbook, finding, members.values())
+                if upstream is not None and (old is None or old.state == "withdrawn"):
+                    continue  # whatever ends the upstream one is an event of this subject: it is judged again then
+                member = _continued(member, old, upstream)
+                found.add(member.id)
+                if member.state == "open" and member.certainty == "unverified":
+                    due += _recheck_at(member, completeness)
+                if member != old:
+                    members[member.id] = member
+                    changed.append(replace(member, settled=False))
+            for old in _disproved(playbook, folded.journey.subject, members.values(), found):
+                withdrawn = replace(old, state="withdrawn", withdrawn_at=now, resolved_at=None, settled=False)
+                members[old.id] = withdrawn
+                changed.append(withdrawn)
+        except Exception as error:  # noqa: BLE001  one broken rule must not silence the others
+            problems.append(f"playbook {playbook.id}: {type(error).__name__}: {error}")
+    return Verdicts(tuple(changed), min((at for at in due if at > now), default=None), tuple(problems))
+
+
+def group_key(playbook: Playbook, journey: Journey) -> str:
+    """The values of the playbook's `group_by` as one string; empty where it declares none."""
+    values = {
+        name: journey.currency if name == "currency" else journey.labels.get(name, "")
+        for name in playbook.group_by
+    }
+    return urlencode(values)
+
+
+def needed_services(
+    need: Need, process: Process, emitters: Emitters, known: Iterable[str]
+) -> tuple[str, ...]:
+    """Who emits what did not happen: the services that the process names, if any of them was ever heard of;
+    else those that were seen to emit it; else those named, of which nothing is known."""
+    named = tuple(dict.fromkeys(s for action in need.actions for s in process.emitters(action)))
+    if set(named) & set(known):
+        return named
+    seen = tuple(dict.fromkeys(s for action in need.actions for s in emitters(action)))
+    return seen or named
+
+
+def _timeline(folded: Folded, process: Process, playbook: Playbook) -> Timeline:
+    excuse = next((e.timestamp for e in folded.acts if e.action in playbook.unless), None)
+    return Timeline(folded.acts, folded.journey, process, folded.journey.ended_at, excuse)
+
+
+def _member(
+    finding: Finding,
+    playbook: Playbook,
+    journey: Journey,
+    completeness: Completeness,
+    process: Process,
+    emitters: Emitters,
+) -> Member:
+    missing: tuple[str, ...] = ()
+    assumed = False
+    if finding.need is not None:
+        services = needed_services(finding.need, process, emitters, completeness.services())
+        coverages = {s: completeness.coverage(s, finding.need.start, finding.need.end) for s in services}
+        missing = tuple(s for s, coverage in coverages.items() if not coverage.complete)
+        assumed = any(coverage.assumed for coverage in coverages.values())
+        if not services and completeness.rules.default.source != "file":
+            missing = ("",)  # nobody knows who would have said it
+    return Member(
+        playbook=playbook.id,
+        group=group_key(playbook, journey),
+        subject=journey.subject,
+        occurrence=finding.occurrence,
+        order_ids=journey.order_ids,
+        state="resolved" if finding.state == "resolved" else "open",
+        certainty="unverified" if missing else "firm",
+        since=finding.since,
+        opened_at=finding.opened_at,
+        detected_at=completeness.now,
+        resolved_at=finding.resolved_at,
+        missing=tuple(s for s in missing if s),
+        assumed=assumed and not missing,
+        stage=finding.stage or playbook.stage,
+        amount=journey.amount,
+        currency=journey.currency,
+        evidence=finding.evidence,
+    )
+
+
+def _continued(member: Member, old: Member | None, upstream: Member | None) -> Member:
+    """The new state of a membership, with what its earlier states remember."""
+    explained_by = upstream.incident if upstream is not None else ""
+    if old is None:
+        return replace(member, explained_by=explained_by)
+    reappeared = old.state == "withdrawn"
+    return replace(
+        member,
+        incident=old.incident,
+        detected_at=member.detected_at if reappeared else old.detected_at,
+        explained_by=explained_by,
+        settled=old.settled,
+    )
+
+
+def _upstream(playbook: Playbook, finding: Finding, members: Iterable[Member]) -> Member | None:
+    """A membership of the same subject in a playbook that explains this one: open now, or, for a finding that
+    is over, open when it would have opened."""
+    for member in members:
+        if member.playbook not in playbook.depends_on or member.state == "withdrawn":
+            continue
+        if finding.state == "open" and member.state == "open":
+            return member
+        if finding.state == "resolved" and member.opened_at <= finding.opened_at:
+            still_open = member.resolved_at is None or member.resolved_at >= finding.opened_at
+            if still_open:
+                return member
+    return None
+
+
+def _disproved(playbook: Playbook, subject: str, members: Iterable[Member], found: set[str]) -> list[Member]:
+    return [
+        m
+        for m in members
+        if m.playbook == playbook.id and m.subject == subject and m.state != "withdrawn" and m.id not in found
+    ]
+
+
+def _recheck_at(member: Member, completeness: Completeness) -> list[int]:
+    """Soon at first, then ever later: completeness mostly comes within seconds, or not at all."""
+    recheck = completeness.rules.recheck
+    if recheck is None:
+        return []
+    waited = completeness.now - member.detected_at
+    return [completeness.now + max(recheck, min(waited // 4, _LONGEST_RECHECK))]

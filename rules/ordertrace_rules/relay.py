@@ -1,0 +1,73 @@
+"""Transitions become signals: the way from what the rules found to who is told.
+
+A signal's id is `incident:transition`, so relaying one twice makes one signal; only then is the transition
+trimmed from its incident, by compare-and-set. A crash in between repeats the first half.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ordertrace_alerting.vocabulary import Signal
+from ordertrace_rules.catalogue import Catalogue
+from ordertrace_rules.errors import Conflict
+from ordertrace_rules.guide import build_guide
+from ordertrace_rules.rendering.json import guide_document
+from ordertrace_rules.rendering.markdown import render_markdown
+from ordertrace_rules.stores.protocol import Store
+from ordertrace_rules.vocabulary import LANGUAGES, Guide, Incident, Playbook, Transition, in_language
+
+BATCH = 200
+SAMPLE = 20  # members that a guide shows
+
+
+def relay(
+    store: Store, catalogue: Catalogue, accept: Callable[[Signal], bool], base_url: str, now: int
+) -> int:
+    """Hand every waiting transition to `accept`, which is durable on return. Returns how many there were."""
+    relayed = 0
+    playbooks = {p.id: p for p in catalogue.playbooks}
+    for versioned in store.incidents_to_relay(BATCH):
+        incident = versioned.value
+        playbook = playbooks.get(incident.playbook)
+        if playbook is not None:
+            guide = guide_of(store, catalogue, incident, playbook, base_url, now)
+            for transition in incident.transitions:
+                accept(_signal(incident, playbook, transition, guide))
+                relayed += 1
+        try:
+            store.put_incident(replace(incident, transitions=()), versioned.version)
+        except Conflict:
+            continue  # it moved on meanwhile: its transitions are relayed again, and known by their ids
+    return relayed
+
+
+def guide_of(
+    store: Store, catalogue: Catalogue, incident: Incident, playbook: Playbook, base_url: str, now: int
+) -> Guide:
+    """The incident's guide as it stands at `now`."""
+    members = store.members(incident.id, ("open",), limit=SAMPLE) or store.members(incident.id, limit=SAMPLE)
+    process = catalogue.processes.get(playbook.process)
+    return build_guide(incident, playbook, process, members, incident.diagnosis, now=now, base_url=base_url)
+
+
+def _signal(incident: Incident, playbook: Playbook, transition: Transition, guide: Guide) -> Signal:
+    return Signal(
+        id=f"{incident.id}:{transition.number}",
+        incident=incident.id,
+        number=transition.number,
+        kind=transition.kind,
+        status="firing" if incident.is_open else "resolved",
+        at=transition.at,
+        labels={
+            "incident": incident.id,
+            "playbook": incident.playbook,
+            "severity": incident.severity,
+            "certainty": incident.certainty,
+            "owner": playbook.owner,
+        },
+        title={language: in_language(guide.title, language) for language in LANGUAGES},
+        body={language: render_markdown(guide, language) for language in LANGUAGES},
+        raw_body={language: render_markdown(guide, language, raw_lines=True) for language in LANGUAGES},
+        url=guide.url,
+        payload=guide_document(guide),
+    )

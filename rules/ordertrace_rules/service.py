@@ -1,0 +1,113 @@
+"""The rules service as one object: everything that a page, a command or a tick needs, put together once."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ordertrace_alerting.config import alerting_config
+from ordertrace_alerting.memory_store import MemoryAlertStore
+from ordertrace_alerting.pipeline import Pipeline
+from ordertrace_alerting.senders import build_senders
+from ordertrace_alerting.sqlite_store import SqliteAlertStore
+from ordertrace_alerting.store import AlertStore
+from ordertrace_rules.aliases import Aliases
+from ordertrace_rules.catalogue import Catalogue, load_catalogue
+from ordertrace_rules.clock import Clock, SystemClock
+from ordertrace_rules.completeness import CompletenessRules, Judgement
+from ordertrace_rules.engine import Engine, Rules, TickReport
+from ordertrace_rules.incidents import IncidentRules
+from ordertrace_rules.intake.intake import Intake
+from ordertrace_rules.intake.mapping import Mappings
+from ordertrace_rules.intake.mapping_file import load_mappings
+from ordertrace_rules.relay import relay
+from ordertrace_rules.scheduler import Pulse
+from ordertrace_rules.settings import Settings
+from ordertrace_rules.stores.opening import open_store
+from ordertrace_rules.stores.protocol import Store, Views
+from ordertrace_rules.times import MINUTE, NS
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What runs: the parts, wired. Building it starts nothing; `serve` starts the threads."""
+
+    settings: Settings
+    catalogue: Catalogue
+    store: Store
+    views: Views
+    intake: Intake
+    engine: Engine
+    alerts: Pipeline
+    clock: Clock
+    pulse: Pulse = field(default_factory=Pulse)  # of the ticks
+    alert_pulse: Pulse = field(default_factory=Pulse)  # of the deliveries
+
+    def tick(self) -> TickReport:
+        """Judge what is new and due, then hand the transitions to alerting."""
+        report = self.engine.catch_up()
+        relay(self.store, self.catalogue, self.alerts.accept, self.settings.public_url, self.clock.now())
+        return report
+
+
+@contextmanager
+def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Service]:
+    """Open the stores and wire the parts; close the stores at the end. Raises ConfigError, StoreUnavailable."""
+    clock = clock or SystemClock()
+    catalogue = site_catalogue(settings)
+    opened = open_store(settings)
+    alert_store = open_alert_store(settings)
+    config = alerting_config(settings.alerting)
+    try:
+        yield Service(
+            settings=settings,
+            catalogue=catalogue,
+            store=opened.store,
+            views=opened.views,
+            intake=site_intake(settings, opened.store, clock),
+            engine=Engine(opened.store, engine_rules(settings, catalogue), clock),
+            alerts=Pipeline(config, alert_store, build_senders(config), clock.now),
+            clock=clock,
+        )
+    finally:
+        alert_store.close()
+        opened.close()
+
+
+def open_alert_store(settings: Settings) -> AlertStore:
+    """The outbox, in the same file as the rules' own store."""
+    return MemoryAlertStore() if settings.store == "memory" else SqliteAlertStore(settings.sqlite_path)
+
+
+def site_catalogue(settings: Settings, only: Sequence[str] = ()) -> Catalogue:
+    """The shipped and the site's processes and playbooks. Raises ConfigError."""
+    return load_catalogue(settings.processes, settings.playbooks, only=only, time_scale=settings.time_scale)
+
+
+def site_mappings(settings: Settings, more: Sequence[Path] = ()) -> Mappings:
+    """The mapping rules of the configuration, those of its webhook sources and tails, and `more`."""
+    named = [source.mapping for source in (*settings.sources.values(), *settings.tail) if source.mapping]
+    return load_mappings((*settings.mappings, *more), named)
+
+
+def site_intake(settings: Settings, store: Store, clock: Clock | None = None) -> Intake:
+    """The intake as configured, into `store`. Raises ConfigError."""
+    return Intake(store, clock or SystemClock(), site_mappings(settings), settings.masks, settings.mask_key)
+
+
+def engine_rules(settings: Settings, catalogue: Catalogue) -> Rules:
+    """What the engine judges by. The time scale shortens its patience too, down to what a busy machine needs."""
+
+    def scaled(duration: int, least: int) -> int:
+        return duration if settings.time_scale == 1 else max(round(duration / settings.time_scale), least)
+
+    known = settings.completeness
+    lateness = {s: Judgement(j.source, scaled(j.lateness, NS)) for s, j in known.by_service.items()}
+    completeness = CompletenessRules(
+        default=Judgement(known.default.source, scaled(known.default.lateness, NS)),
+        by_service=lateness,
+        silent_after=scaled(known.silent_after, 10 * NS),
+        recheck=scaled(30 * NS, NS // 2),
+    )
+    incidents = IncidentRules(patience=scaled(10 * MINUTE, 10 * NS), diagnose_every=scaled(MINUTE, 2 * NS))
+    return Rules(catalogue, Aliases(settings.alias_kinds), completeness, incidents)
