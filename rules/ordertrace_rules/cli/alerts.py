@@ -1,0 +1,221 @@
+"""`ordertrace alerts`: what was sent to whom, sending it again, trying a receiver, asking who would be told."""
+
+import json
+import sys
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ordertrace_alerting.config import alerting_config
+from ordertrace_alerting.durations import format_duration
+from ordertrace_alerting.errors import UnknownDelivery
+from ordertrace_alerting.pipeline import resend as send_again
+from ordertrace_alerting.routing import matching_routes
+from ordertrace_alerting.senders import build_senders
+from ordertrace_alerting.senders.sample import sample_delivery
+from ordertrace_alerting.senders.terminal import one_line
+from ordertrace_alerting.vocabulary import (
+    DELIVERY_STATES,
+    AlertingConfig,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Ok,
+    Permanent,
+    Result,
+    Route,
+)
+from ordertrace_rules.cli.context import Context
+from ordertrace_rules.times import format_instant
+
+output_option = click.option(
+    "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+
+
+@click.group()
+def alerts() -> None:
+    """Who was told what, and who would be."""
+
+
+@alerts.command("list")
+@click.option("--state", type=click.Choice(DELIVERY_STATES), help="Only deliveries in this state.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The latest so many.")
+@output_option
+@click.pass_obj
+def list_deliveries(context: Context, state: DeliveryState | None, limit: int, output: str) -> None:
+    """List deliveries, the latest first."""
+    with context.open_alerts() as store:
+        found = store.deliveries(state, limit)
+        if output == "json":
+            rows = [
+                {**_delivery_document(d), "log": [_attempt_document(a) for a in store.attempts(d.key)]}
+                for d in found
+            ]
+            click.echo(json.dumps({"deliveries": rows}, ensure_ascii=False, indent=2))
+            return
+        counts = store.counts()
+    table = Table(title=", ".join(f"{counts[s]} {s}" for s in DELIVERY_STATES), title_justify="left")
+    for heading in ("key", "state", "target", "created", "attempts", "what", "detail"):
+        table.add_column(heading)
+    for d in found:
+        detail = d.detail
+        if d.state == "pending" and d.attempts:
+            detail = f"{detail}; again at {format_instant(d.next_attempt_at)}"
+        cells = (d.key, d.state, d.target, format_instant(d.created_at), str(d.attempts), d.title, detail)
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    Console().print(table)
+
+
+@alerts.command()
+@click.argument("key")
+@click.pass_obj
+def resend(context: Context, key: str) -> None:
+    """Send a delivery again, under the same key; the running service does it with its next tick."""
+    with context.open_alerts() as store:
+        try:
+            again = send_again(store, key, time.time_ns())
+        except UnknownDelivery as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"{again.key} is queued again for {one_line(again.target)}.")
+
+
+@alerts.command("test")
+@click.argument("receiver")
+@output_option
+@click.pass_obj
+def try_receiver(context: Context, receiver: str, output: str) -> None:
+    """Send a sample to RECEIVER at once and tell what it answered. Exit code 0 only where it took it."""
+    config = _config(context)
+    if receiver not in config.receivers:
+        known = ", ".join(config.receivers)
+        raise click.BadParameter(f"there is no receiver {receiver!r}; known are: {known}")
+    terminal = sys.stderr if output == "json" else sys.stdout  # what a program reads is the answer alone
+    sender = build_senders(config, terminal)[receiver]
+    now = time.time_ns()
+    result = sender.send(sample_delivery(sender, receiver, now), now)
+    if output == "json":
+        click.echo(json.dumps(_result_document(result), ensure_ascii=False))
+    else:
+        click.echo(_in_words(receiver, result))
+    raise SystemExit(0 if isinstance(result, Ok) else 1)
+
+
+@alerts.group()
+def routes() -> None:
+    """The routing tree."""
+
+
+@routes.command("show")
+@click.argument("labels", nargs=-1, metavar="LABEL=VALUE…")
+@output_option
+@click.pass_obj
+def show_routes(context: Context, labels: tuple[str, ...], output: str) -> None:
+    """Show the routing tree, and which receivers an incident with these labels reaches.
+
+    \b
+    Example:
+      ordertrace alerts routes show playbook=paid_not_reserved severity=critical
+    """
+    config = _config(context)
+    given = _labels(labels)
+    taken = matching_routes(config.route, given)
+    if output == "json":
+        click.echo(json.dumps({"labels": given, "routes": [_route_document(r) for r in taken]}, indent=2))
+        return
+    _draw(config.route, taken, "")
+    names = list(dict.fromkeys(route.receiver for route in taken))
+    click.echo(f"\nAn incident with {' '.join(labels) or 'no labels'} reaches: {', '.join(names)}")
+
+
+def _config(context: Context) -> AlertingConfig:
+    return alerting_config(context.settings.alerting)
+
+
+def _labels(texts: tuple[str, ...]) -> dict[str, str]:
+    for text in texts:
+        if not text.partition("=")[0] or "=" not in text:
+            raise click.BadParameter(f"{text!r} is not LABEL=VALUE, such as severity=critical")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _draw(route: Route, taken: tuple[Route, ...], indent: str) -> None:
+    mark = "->" if any(route is one for one in taken) else "  "
+    what = ", ".join(str(matcher) for matcher in route.matchers) or "everything else"
+    timing = f"group_by {', '.join(route.group_by) or 'nothing'}; " + "; ".join(
+        f"{name} {format_duration(value)}"
+        for name, value in (
+            ("wait", route.group_wait),
+            ("interval", route.group_interval),
+            ("repeat", route.repeat_interval),
+        )
+    )
+    goes_on = "; continue" if route.continues else ""
+    click.echo(f"{mark} {indent}{what}: {route.receiver}  ({timing}{goes_on})")
+    for child in route.routes:
+        _draw(child, taken, indent + "  ")
+
+
+def _in_words(receiver: str, result: Result) -> str:
+    said = f" It said: {one_line(result.detail)}" if result.detail else ""
+    if isinstance(result, Ok):
+        return f"{receiver} took the sample.{said}"
+    if isinstance(result, Permanent):
+        return f"{receiver} refused the sample, and would refuse it again.{said}"
+    when = f" It asks to wait {result.seconds:g} s." if result.seconds is not None else ""
+    return f"{receiver} did not take the sample; a real message would be tried again.{when}{said}"
+
+
+def _result_document(result: Result) -> dict[str, Any]:
+    kind = "ok" if isinstance(result, Ok) else "permanent" if isinstance(result, Permanent) else "retry"
+    return {
+        "result": kind,
+        "provider_code": result.provider_code or None,
+        "http_status": result.http_status,
+        "retry_after_s": None if isinstance(result, Ok | Permanent) else result.seconds,
+        "detail": result.detail,
+    }
+
+
+def _delivery_document(d: Delivery) -> dict[str, Any]:
+    return {
+        "key": d.key,
+        "state": d.state,
+        "target": d.target,
+        "signals": list(d.signals),
+        "title": d.title,
+        "created_at": format_instant(d.created_at),
+        "attempts": d.attempts,
+        "next_attempt_at": format_instant(d.next_attempt_at) if d.state == "pending" else None,
+        "finished_at": None if d.finished_at is None else format_instant(d.finished_at),
+        "detail": d.detail,
+    }
+
+
+def _attempt_document(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.attempt,
+        "at": format_instant(attempt.at),
+        "result": attempt.result,
+        "http_status": attempt.http_status,
+        "provider_code": attempt.provider_code or None,
+        "latency_ms": round(attempt.latency / 1e6, 1),
+        "body_sha256": attempt.body_sha256,
+        "detail": attempt.detail,
+    }
+
+
+def _route_document(route: Route) -> dict[str, Any]:
+    return {
+        "receiver": route.receiver,
+        "matchers": [str(matcher) for matcher in route.matchers],
+        "group_by": list(route.group_by),
+        "group_wait": format_duration(route.group_wait),
+        "group_interval": format_duration(route.group_interval),
+        "repeat_interval": format_duration(route.repeat_interval),
+        "continue": route.continues,
+    }
