@@ -326,9 +326,11 @@ class Record:
             )
             return None
         given = cast(dict[str, Any], value)
-        self._refuse_unknown(given, path, reading)
+        meant = self._refuse_unknown(given, path, reading)
         record: dict[str, Any] = {}
         for each in self.fields:
+            if each.name in meant and each.name not in given:
+                continue  # it is there under a wrong name: one mistake, one problem
             before = len(reading.problems)
             result = self._read_field(each, given, path, reading)
             if len(reading.problems) == before or result is not None:
@@ -350,12 +352,16 @@ class Record:
             return None
         return each.kind.read(value, here, reading)
 
-    def _refuse_unknown(self, given: Iterable[str], path: NodePath, reading: Reading) -> None:
+    def _refuse_unknown(self, given: Iterable[str], path: NodePath, reading: Reading) -> set[str]:
+        """Keep a problem for each name that is no field; return the fields that were probably meant."""
         names = [each.name for each in self.fields]
+        meant: set[str] = set()
         for key in given:
             if key not in names:
                 fix = self.hints.get(key) or nearest(key, names) or f"the fields here are {', '.join(names)}"
                 reading.problem((*path, key), f"“{key[:60]}” is not a field here", fix, at_key=True)
+                meant.add(nearest_name(key, names))
+        return meant
 
     def schema(self) -> Schema:
         return {
@@ -373,8 +379,13 @@ class Record:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A fix that names what was probably meant; empty where nothing is near."""
-    close = difflib.get_close_matches(name.lower()[:100], list(known), n=1, cutoff=0.6)
-    return f"did you mean “{close[0]}”?" if close else ""
+    near = nearest_name(name, known)
+    return f"did you mean “{near}”?" if near else ""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """What was probably meant; empty where nothing is near."""
+    return next(iter(difflib.get_close_matches(name.lower()[:100], list(known), n=1, cutoff=0.6)), "")
 
 
 def name_of(value: Any) -> str:

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
+
 from ordertrace_rules.drafts import check_together, files_in, kind_of, read_drafts
 from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.intake.mapping_file import read_mapping
 from ordertrace_rules.setting_table import SETTINGS
 from ordertrace_rules.settings import Settings, load_settings
 from ordertrace_rules.yamlfile import load_yaml
+
+_KINDS = "begin with “playbook: name”, “process: name” or “mapping: name”, or write settings"
+_SHOWN = 160  # characters of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,24 @@ def kind_of_file(data: Any) -> str:
     return "config" if any(setting.name in data for setting in SETTINGS) else ""
 
 
+def show(problem: Problem) -> str:
+    """A problem as text: the place, the line with carets under the mistake, the way out."""
+    place = ":".join(str(part) for part in (problem.file, problem.line, problem.column) if part)
+    shown = [f"{place}: {problem.message}"]
+    gutter = " " * len(str(problem.line))
+    if problem.text.strip():
+        start = max(0, problem.column - 1 - _SHOWN // 2)
+        text = _printable(problem.text[start : start + _SHOWN].rstrip())
+        shown.append(f"  {problem.line} | {text}")
+        if problem.column:
+            before = text[: problem.column - 1 - start]
+            marked = text[len(before) : len(before) + problem.width]
+            shown.append(f"  {gutter} | {' ' * cell_len(before)}{'^' * max(1, cell_len(marked))}")
+    if problem.fix:
+        shown.append(f"  {gutter} = {problem.fix}")
+    return "\n".join(shown)
+
+
 def _lint_rules(paths: Iterable[Path], settings: Settings | None) -> list[Problem]:
     linted = list(paths)
     known = (*settings.processes, *settings.playbooks) if settings else ()
@@ -73,4 +96,6 @@ def _lint_rules(paths: Iterable[Path], settings: Settings | None) -> list[Proble
     return [problem for problem in found if problem.file in wanted]
 
 
-_KINDS = "begin with “playbook: name”, “process: name” or “mapping: name”, or write settings"
+def _printable(text: str) -> str:
+    """Text that moves no cursor, each character as wide as it was."""
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

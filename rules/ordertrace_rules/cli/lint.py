@@ -5,15 +5,12 @@ import sys
 from pathlib import Path
 
 import click
-from rich.cells import cell_len
 
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.drafts import SHIPPED
-from ordertrace_rules.errors import ConfigError, Problem
-from ordertrace_rules.lint import Linted, configured_paths, lint_paths
+from ordertrace_rules.errors import ConfigError
+from ordertrace_rules.lint import Linted, configured_paths, lint_paths, show
 from ordertrace_rules.settings import Settings
-
-_SHOWN = 160  # characters of a line
 
 
 @click.command(
@@ -40,24 +37,6 @@ def lint(context: Context, paths: tuple[Path, ...], form: str) -> None:
     sys.exit(1 if linted.problems else 0)
 
 
-def show(problem: Problem) -> str:
-    """A problem as text: the place, the line with carets under the mistake, the way out."""
-    place = ":".join(str(part) for part in (problem.file, problem.line, problem.column) if part)
-    shown = [f"{place}: {problem.message}"]
-    gutter = " " * len(str(problem.line))
-    if problem.text.strip():
-        start = max(0, problem.column - 1 - _SHOWN // 2)
-        text = _printable(problem.text[start : start + _SHOWN].rstrip())
-        shown.append(f"  {problem.line} | {text}")
-        if problem.column:
-            before = text[: problem.column - 1 - start]
-            marked = text[len(before) : len(before) + problem.width]
-            shown.append(f"  {gutter} | {' ' * cell_len(before)}{'^' * max(1, cell_len(marked))}")
-    if problem.fix:
-        shown.append(f"  {gutter} = {problem.fix}")
-    return "\n".join(shown)
-
-
 def _lint(context: Context, paths: tuple[Path, ...]) -> Linted:
     try:
         settings: Settings | None = context.settings
@@ -82,8 +61,3 @@ def _as_data(linted: Linted) -> dict[str, object]:
         "files": [str(path) for path in linted.files],
         "problems": [{name: getattr(problem, name) for name in names} for problem in linted.problems],
     }
-
-
-def _printable(text: str) -> str:
-    """Text that moves no cursor, each character as wide as it was."""
-    return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

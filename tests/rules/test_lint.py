@@ -1,0 +1,135 @@
+"""Lint: what a person sees at the terminal, and what a program reads."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from ordertrace_rules.cli.lint import lint
+from ordertrace_rules.errors import Problem
+from ordertrace_rules.lint import lint_paths, show
+from ordertrace_rules.settings import load_settings
+
+PLAYBOOK = """\
+playbook: aaa
+title: {en: Late, zh: 延误}
+verdict: {en: late, zh: 延误}
+process: order_fulfilment
+severity: warning
+stage: resrvation
+when:
+  happened: wms.received
+  but_not: wms.picked
+  within: 0s
+guide:
+  summary: {en: It is late., zh: 延误了。}
+  steps:
+    - do: {en: Look., zh: 查看。}
+  over_when: {en: It is there., zh: 已到货。}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ORDERTRACE_CONFIG", raising=False)
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "playbooks/aaa.yaml").write_text(PLAYBOOK, encoding="utf-8")
+    return tmp_path
+
+
+def run(*arguments: str, config: Path | None = None) -> tuple[int, str]:
+    result = CliRunner().invoke(lint, arguments, obj=SimpleNamespace(settings=load_settings(config, {})))
+    return result.exit_code, result.output
+
+
+def test_each_problem_is_shown_with_its_line_and_carets_and_the_way_out(site: Path) -> None:
+    code, output = run("playbooks")
+    assert code == 1
+    assert (
+        output
+        == """\
+playbooks/aaa.yaml:6:8: the process “order_fulfilment” has no stage “resrvation”
+  6 | stage: resrvation
+    |        ^^^^^^^^^^
+    = did you mean “reservation”?
+
+playbooks/aaa.yaml:10:11: a duration of zero
+  10 |   within: 0s
+     |           ^^
+     = write how long it may take, such as 2h
+
+1 file, 2 problems
+"""
+    )
+
+
+def test_a_program_reads_the_same(site: Path) -> None:
+    code, output = run("playbooks", "--format", "json")
+    data = json.loads(output)
+    assert code == 1
+    assert data["files"] == ["playbooks/aaa.yaml"]
+    assert [(p["line"], p["column"], p["text"]) for p in data["problems"]] == [
+        (6, 8, "stage: resrvation"),
+        (10, 11, "  within: 0s"),
+    ]
+    assert set(data["problems"][0]) == {"file", "line", "column", "text", "message", "fix"}
+
+
+def test_sound_files_exit_with_0(site: Path) -> None:
+    text = PLAYBOOK.replace("resrvation", "picking").replace("0s", "2h")
+    (site / "playbooks/aaa.yaml").write_text(text, encoding="utf-8")
+    assert run("playbooks") == (0, "1 file, no problems\n")
+
+
+def test_what_is_shipped_is_clean() -> None:
+    code, output = run()
+    assert (code, output.rpartition(",")[2]) == (0, " no problems\n")
+
+
+def test_without_a_path_what_the_configuration_names_is_linted(site: Path) -> None:
+    (site / "ordertrace.yaml").write_text("playbooks: playbooks\nmappings: wms.yaml\n", encoding="utf-8")
+    (site / "wms.yaml").write_text("mapping: wms\nrulez: []\n", encoding="utf-8")
+    code, output = run(config=site / "ordertrace.yaml")
+    assert code == 1
+    assert "resrvation" in output
+    assert "“rulez” is not a field" in output
+    assert "3 files" in output
+
+
+def test_a_path_that_is_not_there_is_wrong_usage() -> None:
+    code, output = run("nowhere")
+    assert code == 2
+    assert "nowhere" in output
+
+
+def test_a_file_of_no_kind_is_told(site: Path) -> None:
+    (site / "x.yaml").write_text("hello: 1\n", encoding="utf-8")
+    (problem,) = lint_paths([Path("x.yaml")], None).problems
+    assert (problem.line, problem.text) == (1, "hello: 1")
+    assert "begin with “playbook: name”" in problem.fix
+
+
+def test_mistakes_of_configured_files_are_not_told_when_others_are_linted(site: Path) -> None:
+    (site / "ordertrace.yaml").write_text("playbooks: playbooks\n", encoding="utf-8")
+    sound = (
+        PLAYBOOK.replace("resrvation", "picking")
+        .replace("0s", "2h")
+        .replace(": aaa", ": bbb\ndepends_on: aaa")
+    )
+    (site / "bbb.yaml").write_text(sound, encoding="utf-8")
+    assert run("bbb.yaml", config=site / "ordertrace.yaml")[0] == 0
+
+
+def test_carets_stand_under_wide_characters_and_nothing_moves_the_cursor() -> None:
+    problem = Problem("f", 3, "超时: \x1b[31m时限", "wrong", "", 5, 7)
+    assert show(problem) == "f:3:5: wrong\n  3 | 超时: �[31m时限\n    |       ^^^^^^^^^"
+
+
+def test_a_very_long_line_is_cut_around_the_mistake() -> None:
+    problem = Problem("f", 1, "x" * 5000 + "HERE" + "y" * 5000, "wrong", "", 5001, 4)
+    _, line, carets = show(problem).splitlines()
+    assert len(line) < 200
+    assert line[carets.index("^") : carets.rindex("^") + 1] == "HERE"

@@ -1,0 +1,288 @@
+"""Playbook files: what they mean, and each mistake with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from ordertrace_rules.conditions.count_in_window import CountInWindow
+from ordertrace_rules.conditions.happened_but_not import HappenedButNot
+from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.conditions.stage_overdue import StageOverdue
+from ordertrace_rules.conditions.vocabulary import Condition
+from ordertrace_rules.errors import Problem
+from ordertrace_rules.fields import Reading, Record
+from ordertrace_rules.playbook import GUIDE, PLAYBOOK, PROPOSED_ACTION, STEP, build_playbook, read_playbook
+from ordertrace_rules.times import DAY, HOUR, MINUTE
+from ordertrace_rules.vocabulary import GuideText, Playbook, ProposedAction, Step
+from ordertrace_rules.when import FORMS
+from ordertrace_rules.yamlfile import parse_yaml
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+SOUND = """\
+playbook: late_refill
+version: 2
+title: {en: Refill is late, zh: 补货延误}
+verdict: {en: late, zh: 延误}
+process: order_fulfilment
+severity: warning
+owner: stores
+stage: picking
+when:
+  happened: wms.received
+  but_not: [wms.picked, wms.packed]
+  within: 1h30m
+unless: order.cancelled
+depends_on: paid_not_reserved
+group_by: [warehouse]
+reopen_within: 1d
+suspects: wms
+guide:
+  summary: {en: It is late., zh: 延误了。}
+  steps:
+    - do: {en: Look., zh: 查看。}
+      owner: stores
+    - do: {en: Ask., zh: 询问。}
+  avoid:
+    - {en: Don't wait., zh: 不要等。}
+  over_when: {en: It is there., zh: 已到货。}
+actions:
+  - kind: ticket
+    title: {en: Open a ticket, zh: 提交工单}
+"""
+WHEN = """\
+when:
+  happened: wms.received
+  but_not: [wms.picked, wms.packed]
+  within: 1h30m
+"""
+
+
+def read(text: str, time_scale: float = 1.0) -> tuple[Playbook | None, list[Problem]]:
+    reading = Reading(parse_yaml(text, "late.yaml"), time_scale)
+    values = read_playbook(reading)
+    return (None if reading.problems else build_playbook(values, "late.yaml")), reading.problems
+
+
+def test_every_field_is_read() -> None:
+    playbook, problems = read(SOUND)
+    assert problems == []
+    assert playbook == Playbook(
+        id="late_refill",
+        version=2,
+        title={"en": "Refill is late", "zh": "补货延误"},
+        verdict={"en": "late", "zh": "延误"},
+        process="order_fulfilment",
+        severity="warning",
+        condition=HappenedButNot(("wms.received",), ("wms.picked", "wms.packed"), HOUR + 30 * MINUTE),
+        stage="picking",
+        unless=("order.cancelled",),
+        depends_on=("paid_not_reserved",),
+        group_by=("warehouse",),
+        reopen_within=DAY,
+        owner="stores",
+        suspects=("wms",),
+        guide=GuideText(
+            summary={"en": "It is late.", "zh": "延误了。"},
+            steps=(
+                Step({"en": "Look.", "zh": "查看。"}, "stores"),
+                Step({"en": "Ask.", "zh": "询问。"}),
+            ),
+            avoid=({"en": "Don't wait.", "zh": "不要等。"},),
+            over_when={"en": "It is there.", "zh": "已到货。"},
+        ),
+        actions=(ProposedAction("ticket", {"en": "Open a ticket", "zh": "提交工单"}),),
+        file="late.yaml",
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "condition"),
+    [
+        ("stage_overdue: any", StageOverdue(())),
+        ("stage_overdue: [picking, packing]", StageOverdue(("picking", "packing"))),
+        ("stage_overdue: picking", StageOverdue(("picking",))),
+        (
+            "{count_of: payment.failed, at_least: 3, window: 10m, until: payment.captured}",
+            CountInWindow(("payment.failed",), 3, 10 * MINUTE, ("payment.captured",)),
+        ),
+        (
+            "{count_of: [payment.failed], at_least: 3, window: 10m}",
+            CountInWindow(("payment.failed",), 3, 10 * MINUTE),
+        ),
+        ("logs_missing: {silent_after: 20m}", LogsMissing(20 * MINUTE)),
+        ("logs_missing: {}", LogsMissing(10 * MINUTE)),
+    ],
+)
+def test_each_condition_is_read(when: str, condition: Condition) -> None:
+    playbook, problems = read(SOUND.replace(WHEN, f"when:\n  {when}\n"))
+    assert problems == []
+    assert playbook is not None
+    assert playbook.condition == condition
+
+
+def test_the_time_scale_divides_every_duration_and_the_default_ones() -> None:
+    playbook, _ = read(SOUND.replace("reopen_within: 1d\n", ""), time_scale=3600)
+    assert playbook is not None
+    assert playbook.condition.within == (HOUR + 30 * MINUTE) // 3600
+    assert playbook.reopen_within == HOUR // 3600
+    missing, _ = read(SOUND.replace(WHEN, "when: {logs_missing: {}}\n"), time_scale=600)
+    assert missing is not None
+    assert missing.condition == LogsMissing(MINUTE // 60)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message", "fix"),
+    [
+        (
+            "playbook: late_refill",
+            "playbook: Late Refill",
+            "playbook: Late Refill",
+            "has not the form",
+            "paid_not",
+        ),
+        (
+            "severity: warning",
+            "severity: critcal",
+            "severity: critcal",
+            "“critcal” is not known",
+            "“critical”",
+        ),
+        ("severity: warning", "severity: 1", "severity: 1", "a text is needed", "critical, warning, info"),
+        ("severity: warning\n", "", "playbook: late_refill", "“severity” is missing", "add severity"),
+        (
+            "owner: stores\nstage",
+            "ownr: stores\nstage",
+            "ownr: stores",
+            "not a field",
+            "did you mean “owner”?",
+        ),
+        ("version: 2", "name: x", "name: x", "not a field", "the value of “playbook”"),
+        ("version: 2", "version: true", "version: true", "a whole number", "from 1"),
+        (
+            "verdict: {en: late, zh: 延误}",
+            "verdict: {en: late}",
+            "verdict: {en: late}",
+            "“zh” is missing",
+            "add zh",
+        ),
+        (
+            "verdict: {en: late, zh: 延误}",
+            'verdict: {en: late, zh: ""}',
+            'verdict: {en: late, zh: ""}',
+            "empty",
+            "write it",
+        ),
+        (
+            "en: late,",
+            f"en: {'x' * 81},",
+            f"verdict: {{en: {'x' * 81}, zh: 延误}}",
+            "81 characters",
+            "within 80",
+        ),
+        (
+            "en: It is late.",
+            f"en: {'x' * 501}",
+            f"  summary: {{en: {'x' * 501}, zh: 延误了。}}",
+            "501",
+            "within 500",
+        ),
+        ("within: 1h30m", "within: 0s", "  within: 0s", "a duration of zero", "2h"),
+        ("within: 1h30m", "within: 12:30", "  within: 12:30", "“12:30” is not a duration", "2h"),
+        ("within: 1h30m", "within: 90", "  within: 90", "a duration is needed, this is a number", "its unit"),
+        ("  within: 1h30m\n", "", "when:", "“within” is missing", "add within"),
+        ("  happened: wms.received\n", "", "when:", "“happened” is missing", "add happened"),
+        ("  happened: wms", "  hapened: wms", "  hapened: wms.received", "not a field", "“happened”"),
+        (
+            "[wms.picked, wms.packed]",
+            "wms.received",
+            "  but_not: wms.received",
+            "also what should follow",
+            "another",
+        ),
+        ("[wms.picked, wms.packed]", "[]", "  but_not: []", "an empty list", "at least 1"),
+        ("[wms.picked, wms.packed]", "{a: b}", "  but_not: {a: b}", "a list is needed", "[a, b]"),
+        (
+            "unless: order.cancelled",
+            "unless: wms.received",
+            "unless: wms.received",
+            "excuses the order at once",
+            "out of",
+        ),
+        ("unless: order.cancelled", "within: 2h", "within: 2h", "not a field", "under “when”"),
+        ("group_by: [warehouse]", "group_by: labels.sku", "group_by: labels.sku", "full name", "alone: sku"),
+        ("group_by: [warehouse]", "group_by: [sku, sku]", "group_by: [sku, sku]", "here twice", "keep one"),
+        ("group_by: [warehouse]", "group_by: order_id", "group_by: order_id", "for each order", "warehouse"),
+        (
+            "depends_on: paid",
+            "depends_on: late_refill #",
+            "depends_on: late_refill #_not_reserved",
+            "itself",
+            "others",
+        ),
+        ("    - do: {en: Ask., zh: 询问。}", "    - ask", "    - ask", "fields are needed", "do"),
+        ("kind: ticket", "kind: repair", "  - kind: repair", "“repair” is not known", "manual_review"),
+        (
+            "  over_when: {en: It is there., zh: 已到货。}\n",
+            "",
+            "guide:",
+            "“over_when” is missing",
+            "add over_when",
+        ),
+        ("when:\n", "when: []\nwhat:\n", "what:", "not a field", "the fields here are"),
+        (WHEN, "when: soon\n", "when: soon", "a condition is needed", "happened, stage_overdue"),
+        (WHEN, "when: {stage_overdu: any}\n", "when: {stage_overdu: any}", "not known", "“stage_overdue”"),
+        (
+            WHEN,
+            "when:\n  stage_overdue: any\n  logs_missing: {}\n",
+            "  logs_missing: {}",
+            "two conditions at once",
+            "a playbook of each",
+        ),
+        (
+            WHEN,
+            "when:\n  stage_overdue: [any, picking]\n",
+            "  stage_overdue: [any, picking]",
+            "beside other stages",
+            "any alone",
+        ),
+        (
+            WHEN,
+            "when:\n  count_of: a.b\n  at_least: 0\n  window: 1h\n",
+            "  at_least: 0",
+            "out of range",
+            "from 1",
+        ),
+        (
+            WHEN,
+            "when:\n  count_of: a.b\n  at_least: 2\n  window: 1h\n  until: a.b\n",
+            "  until: a.b",
+            "also resolves it",
+            "another event",
+        ),
+    ],
+)
+def test_each_mistake_has_its_line_and_a_way_out(
+    old: str, new: str, line: str, message: str, fix: str
+) -> None:
+    assert old in SOUND
+    text = SOUND.replace(old, new, 1)
+    problems = read(text)[1]
+    problem = next(p for p in problems if message in p.message)
+    assert len(problems) == (2 if "what:" in new else 1)
+    assert problem.text == line
+    assert text.splitlines()[problem.line - 1] == line
+    assert fix in problem.fix
+
+
+def test_a_file_that_is_no_mapping_is_told() -> None:
+    (problem,) = read("- playbook\n")[1]
+    assert "fields are needed" in problem.message
+
+
+RECORDS: list[Record] = [PLAYBOOK, GUIDE, STEP, PROPOSED_ACTION, *(form.record for form in FORMS.values())]
+
+
+@pytest.mark.parametrize("name", sorted({field.name for record in RECORDS for field in record.fields}))
+def test_every_field_of_a_playbook_is_documented(name: str) -> None:
+    assert f"`{name}`" in (DOCS / "playbooks.md").read_text(encoding="utf-8")

@@ -1,0 +1,99 @@
+"""JSON Schema for editors agrees with what reads the files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
+
+import ordertrace_rules
+from ordertrace_rules.cli.schema import schema
+from ordertrace_rules.schema import SCHEMAS, any_schema
+from ordertrace_rules.yamlfile import load_yaml, parse_yaml
+
+ROOT = Path(ordertrace_rules.__file__).parent
+SHIPPED = [*sorted(ROOT.glob("processes/*.yaml")), *sorted(ROOT.glob("playbooks/*.yaml"))]
+SEED = (ROOT / "playbooks/paid_not_reserved.yaml").read_text(encoding="utf-8")
+WAY = (ROOT / "processes/order_return.yaml").read_text(encoding="utf-8")
+
+
+def fits(kind: str, data: Any) -> bool:
+    return Draft202012Validator(SCHEMAS[kind]()).is_valid(data)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_each_schema_is_a_sound_one(kind: str) -> None:
+    Draft202012Validator.check_schema(SCHEMAS[kind]())
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_shipped_file_fits(path: Path) -> None:
+    assert fits(path.parent.name.rstrip("s").replace("processe", "process"), load_yaml(path).data)
+    assert Draft202012Validator(any_schema()).is_valid(load_yaml(path).data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("version: 1", "versoin: 1"),
+        ("version: 1", "version: one"),
+        ("version: 1", "version: 0"),
+        ("playbook: paid_not_reserved", "playbook: Paid"),
+        ("severity: critical", "severity: loud"),
+        ("severity: critical\n", ""),
+        ("within: 2h", "within: 2"),
+        ("within: 2h", "within: 0h"),
+        ("within: 2h", "within: 12:30"),
+        ("  within: 2h\n", ""),
+        ("but_not: inventory.reserved", "but_not: []"),
+        ("happened: payment.captured", "stage_overdue: any"),
+        (", zh: 库存同步异常}", "}"),
+        ("suspects: [wms]", "suspects: {wms: 1}"),
+        ("kind: manual_review", "kind: repair"),
+        ("  over_when:", "  over:"),
+    ],
+)
+def test_what_lint_refuses_for_its_shape_the_schema_refuses_too(old: str, new: str) -> None:
+    assert old in SEED
+    assert fits("playbook", parse_yaml(SEED, "f").data)
+    assert not fits("playbook", parse_yaml(SEED.replace(old, new, 1), "f").data)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("subject: rma_id", "subject: RMA"),
+        ("target: 1d", "target: soon"),
+        ("    starts: return.requested\n", ""),
+        ("- storefront -> returns", "- storefront returns"),
+        ("ends: [refund.paid", "calendar: x\nends: [refund.paid"),
+    ],
+)
+def test_the_schema_of_processes_refuses_too(old: str, new: str) -> None:
+    assert old in WAY
+    assert not fits("process", parse_yaml(WAY.replace(old, new, 1), "f").data)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("forward_port: null\nport: 0\nretention: 30d\ndefault_lateness: 0s\n", True),
+        ("sources: {shopify: {token: x}}\nplaybooks: mine\n", True),
+        ("prot: 1\n", False),
+        ("port: '1'\n", False),
+        ("time_scale: 0\n", False),
+        ("sources: {Shop ify: {token: x}}\n", False),
+        ("tick_interval: 0s\n", False),
+    ],
+)
+def test_the_schema_of_the_configuration_agrees(text: str, good: bool) -> None:
+    assert fits("config", parse_yaml(text, "f").data) is good
+
+
+@pytest.mark.parametrize("kind", ["", *SCHEMAS])
+def test_the_command_prints_what_an_editor_reads(kind: str) -> None:
+    result = CliRunner().invoke(schema, [kind] if kind else [])
+    assert result.exit_code == 0
+    assert json.loads(result.output)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
