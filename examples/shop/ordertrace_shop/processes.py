@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -85,16 +84,16 @@ class Processes:
         last = "\n".join("    " + line[:300] for line in text.splitlines()[-lines:])
         return f"; the end of its log:\n{last}" if last else "; its log is empty"
 
-    def stop(self, grace: float = 6.0) -> None:
-        """End the youngest first, each with SIGTERM, then all that are left after `grace` seconds for good."""
-        for child in reversed(self._children):
-            _signal(child, signal.SIGTERM)
+    def stop(self, grace: float = 10.0) -> None:
+        """End one after the other, the youngest first, with SIGTERM; those left after `grace` seconds for good."""
         deadline = time.monotonic() + grace
-        for child in self._children:
+        for child in reversed(self._children):
+            if child.popen.poll() is None:
+                child.popen.terminate()
             try:
                 child.popen.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                _signal(child, signal.SIGKILL)
+                child.popen.kill()
                 child.popen.wait()
             if child.popen.stdin is not None:
                 child.popen.stdin.close()
@@ -102,11 +101,6 @@ class Processes:
 
     def _child(self, name: str) -> Child:
         return next(child for child in self._children if child.name == name)
-
-
-def _signal(child: Child, number: signal.Signals) -> None:
-    if child.popen.poll() is None:
-        child.popen.send_signal(number)
 
 
 def _environment() -> dict[str, str]:
