@@ -51,7 +51,11 @@ def clean_order_id(value: object) -> str:
     """The canonical id, or "" where the value stands for "no order" or cannot be an order's number."""
     if value is None:
         return ""
-    order_id = normalise_order_id(safe_text(value, MAX_ORDER_ID + 1))
+    try:
+        order_id = normalise_order_id(safe_text(str(value), MAX_ORDER_ID + 1))
+    except Exception as error:  # noqa: BLE001 - the service's own __str__ may raise anything
+        complain_once(f"an order id cannot be shown: {type(error).__name__}")
+        return ""
     if order_id.lower() in ABSENT_IDS:
         return ""
     if len(order_id) > MAX_ORDER_ID:
