@@ -233,8 +233,8 @@ class Pipeline:
                 thread = threading.Thread(
                     target=self._send_to, args=(target, results), name=f"alerting-{target}", daemon=True
                 )
+                thread.start()  # its end waits for this lock
                 self._busy[target] = thread
-            thread.start()
             started.append(thread)
         deadline = time.monotonic() + self._patience
         for thread in started:

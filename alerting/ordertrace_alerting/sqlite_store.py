@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS alert_deliveries (
     part INTEGER NOT NULL, target TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL,
     next_attempt_at INTEGER NOT NULL, claimable_at INTEGER NOT NULL, hold_until INTEGER NOT NULL,
     finished_at INTEGER, document TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS alert_deliveries_pending ON alert_deliveries (target, next_attempt_at)
+CREATE INDEX IF NOT EXISTS alert_deliveries_pending ON alert_deliveries (target, next_attempt_at, flush, part, key)
     WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS alert_deliveries_hold ON alert_deliveries (target, hold_until)
     WHERE state = 'pending';

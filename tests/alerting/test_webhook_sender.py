@@ -326,6 +326,11 @@ PRIVATE = [
     "::ffff:127.0.0.1",
     "64:ff9b::7f00:1",
     "2002:7f00:1::",
+    "::127.0.0.1",
+    "fec0::1",
+    "64:ff9b:1::1",
+    "240.0.0.1",
+    "255.255.255.255",
     "224.0.0.1",
     "::",
 ]
@@ -365,6 +370,18 @@ def test_a_name_that_does_not_resolve_is_tried_again() -> None:
     result = deliver(WebhookSender(WebhookOptions(Secret("https://nowhere.example/")), resolve=unknown))
     assert isinstance(result, RetryAfter)
     assert "Name or service" in result.detail
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example"])
+def test_a_host_that_cannot_be_one_is_said_to_be_none(host: str) -> None:
+    result = deliver(WebhookSender(WebhookOptions(Secret(f"http://{host}/"), timeout=5 * NS)))
+    assert isinstance(result, RetryAfter)
+    assert "no connection" in result.detail
+
+
+def test_a_private_address_is_reached_where_the_receiver_allows_it(target: Target) -> None:
+    assert isinstance(deliver(sender(target.url)), Ok)
+    assert isinstance(deliver(sender(target.url, allow_private=False)), Permanent)
 
 
 def test_a_proxy_in_the_environment_does_not_get_round_the_guard(

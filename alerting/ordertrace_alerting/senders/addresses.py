@@ -22,7 +22,10 @@ class RefusedAddress(Exception):
 
 def resolve(host: str, port: int) -> list[str]:
     """The addresses of `host`, in the system's order of preference. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
@@ -41,7 +44,8 @@ def _refused_kind(address: Address, allow_private: bool) -> str:
     address = _inner(address)
     if address.is_unspecified or address.is_multicast:
         return "which is no machine's address"
-    return "" if allow_private or address.is_global else "which is not a public address"
+    public = address.is_global and not address.is_reserved and not getattr(address, "is_site_local", False)
+    return "" if allow_private or public else "which is not a public address"
 
 
 def _inner(address: Address) -> Address:

@@ -1,0 +1,52 @@
+"""docs/alerting.md: its example is sound, it names every field, and its snippet verifies."""
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ordertrace_alerting import config as alerting_config_module
+from ordertrace_alerting.config import alerting_config
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.redaction import Secret
+from ordertrace_alerting.senders.webhook import signed_headers
+
+PAGE = (Path(__file__).parents[2] / "docs" / "alerting.md").read_text(encoding="utf-8")
+
+
+def example() -> dict[str, Any]:
+    [block] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    return yaml.safe_load(block)["alerting"]
+
+
+def test_the_example_is_sound_and_says_the_defaults() -> None:
+    config = alerting_config(example())
+    plain = alerting_config({})
+    assert list(config.receivers) == ["on-call", "console"]
+    assert config.retry == plain.retry
+    assert config.retention == plain.retention
+    for name in ("group_by", "group_wait", "group_interval", "repeat_interval"):
+        assert getattr(config.route, name) == getattr(plain.route, name)
+
+
+def test_every_field_is_documented(monkeypatch: Any) -> None:
+    asked: set[str] = set()
+    real = Fields.raw
+    monkeypatch.setattr(Fields, "raw", lambda self, name: (asked.add(name), real(self, name))[1])
+    assert alerting_config_module.alerting_config(example())
+    undocumented = {name for name in asked if f"`{name}`" not in PAGE and f".{name}`" not in PAGE}
+    assert undocumented == set()
+    assert len(asked) > 20
+
+
+def test_the_snippet_verifies_what_is_sent_and_nothing_else() -> None:
+    snippet = next(s for s in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "def is_ours" in s)
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    old, new = ("whsec_" + base64.b64encode(bytes([n] * 24)).decode() for n in (1, 2))
+    headers = signed_headers("id", 5, b"{}", [Secret(new), Secret(old)])
+    assert names["is_ours"](b"{}", headers, old)
+    assert names["is_ours"](b"{}", headers, new)
+    assert not names["is_ours"](b"{ }", headers, new)
