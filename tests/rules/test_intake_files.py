@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.errors import RecordError
 from ordertrace_rules.intake.files import Unreadable, read_events, read_records
@@ -66,7 +67,11 @@ def test_a_file_that_breaks_off_gives_what_is_there(tmp_path: Path) -> None:
 def test_events_come_in_the_files_order_and_say_whether_they_know_their_arrival(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     records = [
-        {"@timestamp": "2026-03-02T00:00:00Z", "event.ingested": "2026-03-05T00:00:00Z", "phone": "13800138000"},
+        {
+            "@timestamp": "2026-03-02T00:00:00Z",
+            "event.ingested": "2026-03-05T00:00:00Z",
+            "phone": "13800138000",
+        },
         {"@timestamp": AT},
         {"no": "time"},
     ]
@@ -137,7 +142,10 @@ def test_the_orders_of_olist_become_exactly_the_events_that_their_rows_say(olist
             event = by_order.get((row["order_id"], action))
             assert (event is None) == (not row[column])
             if event is not None:
-                assert event.timestamp == int(datetime.fromisoformat(row[column]).replace(tzinfo=zone).timestamp()) * NS
+                assert (
+                    event.timestamp
+                    == int(datetime.fromisoformat(row[column]).replace(tzinfo=zone).timestamp()) * NS
+                )
         cancelled = by_order.get((row["order_id"], "order.cancelled"))
         if cancelled is not None:
             last = max(datetime.fromisoformat(t).replace(tzinfo=zone).timestamp() for t in times)

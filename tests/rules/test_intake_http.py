@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.event import Event
@@ -90,15 +91,17 @@ def test_a_repeat_is_known(client: FlaskClient) -> None:
     assert client.post(URL, json=record(1)).json == {"new": 0, "known": 1, "dropped": 0, "kept_aside": {}}
 
 
-def test_what_cannot_be_read_is_kept_aside_and_answered_with_207(client: FlaskClient, store: MemoryStore) -> None:
+def test_what_cannot_be_read_is_kept_aside_and_answered_with_207(
+    client: FlaskClient, store: MemoryStore
+) -> None:
     answer = client.post(URL, data=jsonl(record(1), {"no": "time"}) + b"\n{broken\n5")
     assert answer.status_code == 207
     assert answer.json == {
         "new": 1,
         "known": 0,
         "dropped": 0,
-        "kept_aside": {"no_time": 1, "bad_json": 1, "not_an_object": 1} | {"not_an_object": 1},
-    } or answer.json["kept_aside"] == {"no_time": 1, "bad_json": 1, "not_json": 1}  # type: ignore[index]
+        "kept_aside": {"no_time": 1, "bad_json": 1, "not_json": 1},
+    }
     assert len(store.kept_aside(10)) == 3
 
 
@@ -125,7 +128,10 @@ def test_cloudevents_are_taken_in_every_form(form: str, client: FlaskClient, sto
     headers = {f"ce-{k}": str(v) for k, v in CLOUDEVENT.items() if k != "data"}
     rest = {k: v for k, v in CLOUDEVENT.items() if k != "data"}
     body, headers = {
-        "structured": (json.dumps(CLOUDEVENT), {"Content-Type": "application/cloudevents+json; charset=utf-8"}),
+        "structured": (
+            json.dumps(CLOUDEVENT),
+            {"Content-Type": "application/cloudevents+json; charset=utf-8"},
+        ),
         "batched": (json.dumps([CLOUDEVENT]), {"Content-Type": "application/cloudevents-batch+json"}),
         "binary": (data, {"Content-Type": "application/json", **headers}),
         "base64": (json.dumps(rest | {"data_base64": base64.b64encode(data.encode()).decode()}), {}),
@@ -134,7 +140,11 @@ def test_cloudevents_are_taken_in_every_form(form: str, client: FlaskClient, sto
     for _ in range(2):
         assert client.post(URL, data=body, headers=headers).status_code == 202
     (event,) = stored(store)
-    assert (event.order_id, event.action, event.extra["cloudevents.subject"]) == ("SO-9", "order.placed", "SO-9")
+    assert (event.order_id, event.action, event.extra["cloudevents.subject"]) == (
+        "SO-9",
+        "order.placed",
+        "SO-9",
+    )
     assert (len(event.id), event.extra["cloudevents.id"]) == (32, "42")
 
 
@@ -154,7 +164,12 @@ def test_a_body_that_is_too_large_is_refused(client: FlaskClient) -> None:
 
 def test_without_the_token_nothing_is_taken(store: MemoryStore, tmp_path: Path) -> None:
     client = client_of(store, tmp_path, token="t-oken")
-    for headers in ({}, {"Authorization": "Bearer t-oke"}, {"Authorization": "Bearer"}, {"Authorization": "\xff"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer t-oke"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "\xff"},
+    ):
         answer = client.post(URL, json=record(1), headers=headers)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.errors import ConfigError
 from ordertrace_rules.event import Event
@@ -63,7 +64,9 @@ def test_a_line_of_text_becomes_an_event() -> None:
 
 
 def test_outcomes_are_the_systems_own_words_and_any_other_is_unknown() -> None:
-    lines = [f"2026/03/01 20:00:0{n} PAY P7 100 -> {w} because" for n, w in enumerate(("DONE", "refused", "hm"))]
+    lines = [
+        f"2026/03/01 20:00:0{n} PAY P7 100 -> {w} because" for n, w in enumerate(("DONE", "refused", "hm"))
+    ]
     events, _ = mapped(PAYMENTS, *lines)
     assert [e.outcome for e in events] == ["success", "failure", "unknown"]
     assert events[0].reason == "because"
@@ -189,7 +192,9 @@ def test_rule_sets_on_request_are_for_those_who_name_them(tmp_path: Path) -> Non
     store = MemoryStore()
     intake = Intake(store, SetClock(1), loaded)
     intake.accept([{"@timestamp": "2026-03-01T00:00:00Z"}], source="x")
-    intake.accept([{"@timestamp": "2026-03-02T00:00:00Z"}], source="x", mapping=loaded.name_of(tmp_path / "b.yaml"))
+    intake.accept(
+        [{"@timestamp": "2026-03-02T00:00:00Z"}], source="x", mapping=loaded.name_of(tmp_path / "b.yaml")
+    )
     assert [e.labels["by"] for e in store.arrivals("", 10).events] == ["a", "b"]
 
 
@@ -254,7 +259,14 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_mappings([*(tmp_path / f"{n}.yaml" for n in "abcde"), tmp_path / "missing.yaml"])
     found = [(Path(p.file).name, p.line) for p in caught.value.problems]
-    assert found == [("a.yaml", 4), ("a.yaml", 5), ("b.yaml", 2), ("c.yaml", 2), ("e.yaml", 1), ("missing.yaml", 0)]
+    assert found == [
+        ("a.yaml", 4),
+        ("a.yaml", 5),
+        ("b.yaml", 2),
+        ("c.yaml", 2),
+        ("e.yaml", 1),
+        ("missing.yaml", 0),
+    ]
 
 
 def test_the_schema_takes_the_examples_and_refuses_what_the_reader_refuses() -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.intake.intake import Intake
 from ordertrace_rules.intake.masking import DEFAULT_MASKS, Masker
@@ -50,7 +51,12 @@ def test_a_card_number_in_a_message_is_masked(card: str) -> None:
 
 
 def test_numbers_that_are_no_cards_stay() -> None:
-    for text in ("order 4111111111111112", "at 1767225600000000000 ns", "id 8111111111111115", "SO-4111111111111111"):
+    for text in (
+        "order 4111111111111112",
+        "at 1767225600000000000 ns",
+        "id 8111111111111115",
+        "SO-4111111111111111",
+    ):
         assert Masker().text(text) == text
 
 
@@ -105,8 +111,12 @@ def test_masking_any_text_ends_and_masking_twice_changes_nothing(text: str) -> N
     assert masker.text(once) == once
 
 
-@given(st.from_regex(r"\A[0-9]{8,11}\Z"), st.sampled_from(["phone", "mobile", "card_no"]), st.text(max_size=20))
-def test_a_masked_value_of_five_characters_or_more_is_nowhere_in_the_message(value: str, name: str, text: str) -> None:
+@given(
+    st.from_regex(r"\A[0-9]{8,11}\Z"), st.sampled_from(["phone", "mobile", "card_no"]), st.text(max_size=20)
+)
+def test_a_masked_value_of_five_characters_or_more_is_nowhere_in_the_message(
+    value: str, name: str, text: str
+) -> None:
     fields = Masker(DEFAULT_MASKS).masked({name: value, "message": f"{text} {value} {text}"})
     assert value not in fields["message"] or value in text
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.event import Event
@@ -200,7 +201,9 @@ json_values = st.recursive(
     ),
     st.booleans(),
 )
-def test_no_record_whatever_is_in_it_is_lost_or_breaks_anything(record: dict[str, object], timed: bool) -> None:
+def test_no_record_whatever_is_in_it_is_lost_or_breaks_anything(
+    record: dict[str, object], timed: bool
+) -> None:
     store = MemoryStore()
     if timed:
         record["@timestamp"] = AT

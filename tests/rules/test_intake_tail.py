@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.intake.intake import Intake
@@ -55,7 +56,9 @@ def numbers(store: MemoryStore) -> list[int]:
     return [int(e.order_id[3:]) for e in store.arrivals("", 10_000).events]
 
 
-def test_lines_are_taken_as_they_are_written_and_a_half_line_waits(tmp_path: Path, store: CountingStore) -> None:
+def test_lines_are_taken_as_they_are_written_and_a_half_line_waits(
+    tmp_path: Path, store: CountingStore
+) -> None:
     path = tmp_path / "a.log"
     tail = tail_of(path, store)
     assert tail.poll().new == 0  # it is not there yet
@@ -96,7 +99,9 @@ def test_a_renamed_file_is_read_to_its_end_and_then_the_new_one(
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_a_file_that_is_copied_and_cut_loses_nothing(tmp_path: Path, store: CountingStore, restart: bool) -> None:
+def test_a_file_that_is_copied_and_cut_loses_nothing(
+    tmp_path: Path, store: CountingStore, restart: bool
+) -> None:
     path = tmp_path / "a.log"
     tail = tail_of(path, store)
     write(path, 1, 2, 3)
@@ -180,7 +185,9 @@ def test_two_that_follow_one_file_double_nothing(tmp_path: Path, store: Counting
     assert sorted(numbers(store)) == list(range(6))
 
 
-def test_a_line_that_is_too_long_is_kept_aside_and_the_next_is_read(tmp_path: Path, store: CountingStore) -> None:
+def test_a_line_that_is_too_long_is_kept_aside_and_the_next_is_read(
+    tmp_path: Path, store: CountingStore
+) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(b"x" * (5 * 1024 * 1024) + b"\n")
     write(path, 1)
@@ -211,7 +218,9 @@ def test_a_position_that_cannot_be_read_begins_anew(tmp_path: Path, store: Count
     assert numbers(store) == [1]
 
 
-steps = st.lists(st.sampled_from(["write", "half", "poll", "rotate", "copytruncate", "restart", "gzip"]), max_size=25)
+steps = st.lists(
+    st.sampled_from(["write", "half", "poll", "rotate", "copytruncate", "restart", "gzip"]), max_size=25
+)
 
 
 @settings(max_examples=60, deadline=None)

@@ -97,13 +97,14 @@ def read_events(
     mappings: Mappings | None = None,
     masks: Sequence[str] = DEFAULT_MASKS,
     *,
+    mask_key: str = "",
     on_unreadable: Callable[[Unreadable], object] = lambda _: None,
 ) -> Iterator[ReadEvent]:
     """The events of files, in the order of the files and of their lines, without storing them.
 
     What cannot be an event goes to `on_unreadable`. Raises OSError where a file cannot be read.
     """
-    reader = Reader(mappings or Mappings(), Masker(masks))
+    reader = Reader(mappings or Mappings(), Masker(masks, mask_key))
     for path in paths:
         for record in until_damage(path, on_unreadable):
             try:

@@ -41,7 +41,7 @@ class EventSink(Protocol):
 class Accepted:
     """What became of the records given: events new and known before, and records kept aside, by reason.
 
-    `dropped` counts records that a mapping rule with `drop: true` took away.
+    `dropped` counts records of which a mapping rule makes nothing, and empty lines.
     """
 
     new: int = 0
