@@ -192,6 +192,9 @@ class Database:
                 self._connections[thread] = held
         return held.connection
 
+    def open_connections(self) -> int:
+        return len(self._connections)
+
     def close(self) -> None:
         """Close every connection. Reads and writes after this raise StoreUnavailable."""
         with self._turn(), self._connections_lock:
