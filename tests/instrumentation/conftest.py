@@ -86,9 +86,12 @@ class Receiver:
         return [record for record in self.records if record.get("event.action") == action]
 
     def close(self) -> None:
-        self._listener.close()
-        for connection in self._connections:
-            connection.close()
+        for one in (self._listener, *self._connections):
+            try:
+                one.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits on it
+            except OSError:
+                pass
+            one.close()
 
 
 @pytest.fixture

@@ -30,15 +30,15 @@ def encode_frame(payload: bytes) -> bytes:
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def decode_frames(data: bytes, max_bytes: int | None = None) -> tuple[list[bytes], int, int]:
+def decode_frames(data: bytes) -> tuple[list[bytes], int, int]:
     """Read whole, sound frames from the start of `data`.
 
     Returns their payloads, the offset behind the last of them, and how many bytes the next frame claims
-    (0 if there is not even a header, or no sound one). Stops after `max_bytes` of payload.
+    (0 if there is not even a header, or no sound one).
     """
     payloads: list[bytes] = []
-    offset = size = 0
-    while offset + _FRAME.size <= len(data) and (max_bytes is None or size < max_bytes or not payloads):
+    offset = 0
+    while offset + _FRAME.size <= len(data):
         length, checksum = _FRAME.unpack_from(data, offset)
         if not 0 < length <= MAX_PAYLOAD:  # zeros are what a crashed file system leaves
             return payloads, offset, 0
@@ -49,7 +49,6 @@ def decode_frames(data: bytes, max_bytes: int | None = None) -> tuple[list[bytes
         if zlib.crc32(payload) != checksum:
             return payloads, offset, 0
         payloads.append(payload)
-        size += length
         offset = end
     return payloads, offset, 0
 
@@ -103,7 +102,7 @@ class SegmentReader:
             return [], offset
         try:
             end = os.fstat(fd).st_size if limit is None else limit
-            data = os.pread(fd, min(end - offset, max_bytes), offset)
+            data = os.pread(fd, min(end - offset, max(max_bytes, _FRAME.size)), offset)
             payloads, used, claimed = decode_frames(data)
             if not payloads and len(data) < claimed <= end - offset:
                 payloads, used, claimed = decode_frames(os.pread(fd, claimed, offset))
