@@ -33,8 +33,8 @@ class CompletenessRules:
     by_service: Mapping[str, Judgement] = field(default_factory=dict[str, Judgement])
     # An instance that says nothing for so long, and took no leave, may be dead.
     silent_after: int = 10 * MINUTE
-    # How soon an unverified membership is looked at again; None: never by itself.
-    recheck: int | None = 30 * NS
+    # How soon an unverified membership is looked at again.
+    recheck: int = 30 * NS
 
     def of(self, service: str) -> Judgement:
         return self.by_service.get(service, self.default)
@@ -79,6 +79,10 @@ class Completeness:
             if gap_start <= end and gap_end > start:
                 return Coverage(complete=False, missing_since=max(gap_start, 0))
         return Coverage(complete=True, assumed=self.source(service) == "activity")
+
+    def complete_at_best(self, service: str, end: int) -> int:
+        """The earliest instant at which the service's records up to `end` can all be here."""
+        return end + self.rules.of(service).lateness if self.source(service) == "activity" else end
 
     def gaps(self, service: str) -> list[tuple[int, int]]:
         """The spans [start, end) over which records may be missing; the last may reach to `FOREVER`."""
@@ -126,14 +130,17 @@ class Completeness:
 
 
 def lost_spans(presence: Presence) -> list[tuple[int, int]]:
-    """The spans [start, end) in which an instance lost records: a broken sequence, or its counters grew."""
+    """The spans [start, end) in which an instance lost records: a broken sequence, or its counters grew.
+
+    They lie between two records that are here: the lost ones came after the one and before the other.
+    """
     spans = [
-        (min(before[3], after[2]), max(before[3], after[2])) for before, after in pairwise(presence.runs)
+        (min(before[3], after[2]) + 1, max(before[3], after[2])) for before, after in pairwise(presence.runs)
     ]
     said = presence.losses
     if said and said[0][0] > 0:
         spans.append((presence.first_at, said[0][1]))
-    spans += [(before[2], after[1]) for before, after in pairwise(said)]
+    spans += [(before[2] + 1, after[1]) for before, after in pairwise(said)]
     return [(start, end) for start, end in spans if start < end]
 
 

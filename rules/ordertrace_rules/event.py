@@ -132,7 +132,9 @@ def flatten(document: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
         raise RecordError("not_an_object", f"a record is an object, this is {type(document).__name__}")
     for key, value in cast(Mapping[object, object], document).items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, str):  # nearly all are, and to ask for a Mapping is slow
+            yield name, value
+        elif isinstance(value, Mapping) and value:
             yield from flatten(cast(Document, value), name + ".")
         elif not isinstance(value, Mapping):
             yield name, value

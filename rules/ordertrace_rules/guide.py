@@ -132,7 +132,7 @@ def _evidence(incident: Incident, process: Process | None, diagnosis: Diagnosis 
         for stage, count in diagnosis.stopped_at.items()
     ]
     above = [suspect for suspect in diagnosis.suspects if suspect.above_noise and suspect.service]
-    lines += [_suspect(suspect) for suspect in above[:SUSPECTS_SHOWN]]
+    lines += [_suspect(suspect, place) for place, suspect in enumerate(above[:SUSPECTS_SHOWN])]
     lines += [_word(word) for word in diagnosis.last_words[:WORDS_SHOWN]]
     return lines
 
@@ -144,8 +144,8 @@ def _stage_title(process: Process | None, stage_id: str) -> Text:
     return stage.waiting_title or stage.title
 
 
-def _suspect(suspect: Suspect) -> Line:
-    return Line(say("suspect_line", **_counts(suspect)), log_lines=suspect.evidence.examples)
+def _suspect(suspect: Suspect, place: int) -> Line:
+    return Line(say("suspect_also" if place else "suspect_line", **_counts(suspect)), log_lines=suspect.evidence.examples)
 
 
 def _word(word: ServiceWord) -> Line:
@@ -183,7 +183,7 @@ def _unknown(
     if unverified:
         lines.append(Line(say("unverified", k=unverified, n=len(members))))
     if incident.assumed:
-        lines.append(Line(say("assumed", services=say("some_services"))))
+        lines.append(Line(say("assumed")))
     if diagnosis is None:
         return lines
     if diagnosis.sampled:

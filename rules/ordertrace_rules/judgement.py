@@ -61,7 +61,7 @@ def judge(
                 member = _continued(member, old, upstream)
                 found.add(member.id)
                 if member.state == "open" and member.certainty == "unverified":
-                    due += _recheck_at(member, completeness)
+                    due.append(_recheck_at(member, finding.need, completeness))
                 if member != old:
                     members[member.id] = member
                     changed.append(replace(member, settled=False))
@@ -176,10 +176,9 @@ def _disproved(playbook: Playbook, subject: str, members: Iterable[Member], foun
     ]
 
 
-def _recheck_at(member: Member, completeness: Completeness) -> list[int]:
-    """Soon at first, then ever later: completeness mostly comes within seconds, or not at all."""
-    recheck = completeness.rules.recheck
-    if recheck is None:
-        return []
+def _recheck_at(member: Member, need: Need | None, completeness: Completeness) -> int:
+    """When it may be firm at the earliest; then soon again, then ever later: it comes soon or not at all."""
     waited = completeness.now - member.detected_at
-    return [completeness.now + max(recheck, min(waited // 4, _LONGEST_RECHECK))]
+    again = completeness.now + max(completeness.rules.recheck, min(waited // 4, _LONGEST_RECHECK))
+    at_best = [completeness.complete_at_best(service, need.end) for service in member.missing] if need else []
+    return max([again, *at_best])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ordertrace_instrumentation.identity import normalise_order_id
 from ordertrace_rules.completeness import Completeness
 from ordertrace_rules.event import Event
 from ordertrace_rules.journey import fold, set_aside
@@ -74,7 +75,8 @@ class Trace:
 
 
 def trace_order(service: Service, order_id: str) -> Trace | None:
-    """Read an order; None where no event speaks of it. Raises StoreUnavailable."""
+    """Read an order by its own id; None where no event speaks of it. Raises StoreUnavailable."""
+    order_id = normalise_order_id(order_id)
     events = service.engine.subjects.events_of(order_id)
     if events is not None and not events:
         return None

@@ -281,7 +281,8 @@ class Incident:
     acknowledged_by: str = ""
     acknowledged_at: int | None = None
     diagnosis: "Diagnosis | None" = None
-    diagnosed_count: int = 0
+    diagnosed_at: int | None = None
+    diagnosed_count: int = 0  # open members when it was diagnosed
     transitions: tuple[Transition, ...] = ()  # not yet relayed
     next_transition: int = 1
 

@@ -124,7 +124,7 @@ def test_the_engine_agrees_with_a_naive_evaluator(made, later, repeat, random):
     rules = Rules(
         CATALOGUE,
         Aliases(),
-        CompletenessRules(default=Judgement("file"), recheck=None),
+        CompletenessRules(default=Judgement("file")),
         IncidentRules(diagnose_every=None),
     )
     result = backtest(reads, Engine(store, rules, clock), MemoryViews(store), clock, until)

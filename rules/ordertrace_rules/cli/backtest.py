@@ -131,7 +131,7 @@ def backtest(
 
 def _replay_rules(settings: Settings, catalogue: Catalogue, completeness: str | None) -> Rules:
     rules = engine_rules(settings, catalogue)
-    known = replace(rules.completeness, recheck=None)
+    known = rules.completeness
     if completeness is not None:
         known = replace(
             known, default=Judgement(cast(Source, completeness), known.default.lateness), by_service={}

@@ -153,6 +153,7 @@ def _play(scene: Scene, load: int, orders: int, language: str) -> dict[str, Any]
             "waiting": len(scene.waiting),
             "delivered": scene.delivered(),
         },
+        "incidents": [],
         "incident": None,
         "guide": None,
         "webhook": None,
@@ -187,30 +188,34 @@ def _deliver(scene: Scene) -> None:
 
 
 def _incident(scene: Scene, language: str) -> dict[str, Any]:
-    """Wait until one incident holds every waiting order, then for its guide and its webhook."""
-    with scene.screen.working(f"two hours pass in {RULE:.0f} s; the rule looks"):
-        found = scene.until("the incident", GUIDE, lambda: _grown(scene))
+    """Wait until one incident holds every waiting order, then for its webhook; show both, and the guide."""
+    with scene.screen.working(
+        f"two hours pass in {RULE:.0f} s; the rules look at what was paid and not reserved"
+    ):
+        scene.until("the incident", GUIDE, lambda: _grown(scene))
+    with scene.screen.working("the team is told"):
+        delivery: Delivery = scene.until("the webhook", WEBHOOK, lambda: _webhook(scene))
+    found = _grown(scene)
     path = f"/api/v1/incidents/{found['id']}/guide"
-    guide = scene.api(path, format="json", language=language)
     text = scene.client.get(
         scene.addresses.ordertrace + path, params={"format": "text", "language": language}
     )
     scene.screen.say("")
     scene.screen.say(text.raise_for_status().text)
-    with scene.screen.working("the team's chat"):
-        delivery = scene.until("the webhook", WEBHOOK, lambda: _webhook(scene, found["id"]))
-    scene.screen.say(
-        f"  webhook {delivery.id} received, its signature is verified: {delivery.body.get('type')}"
-    )
     pages = {
         "guide": f"{scene.addresses.ordertrace}/incidents/{found['id']}",
         "order": f"{scene.addresses.ordertrace}/orders/{scene.waiting[0]}",
     }
+    title = delivery.body["data"]["title"][language]
+    scene.screen.say(
+        f"webhook  “{title}” received, its signature verified (webhook-id {delivery.id})", style="bold"
+    )
     for name, url in pages.items():
-        scene.screen.say(f"  {name:<6} {url}", style="bold")
+        scene.screen.say(f"{name:<8} {url}", style="bold")
     return {
+        "incidents": [incident["id"] for incident in _told(scene)],
         "incident": found,
-        "guide": guide,
+        "guide": scene.api(path, format="json"),
         "webhook": {"id": delivery.id, "verified": delivery.verified, "body": dict(delivery.body)},
         "pages": pages,
     }
@@ -230,10 +235,12 @@ def _told(scene: Scene) -> list[dict[str, Any]]:
     return [i for i in scene.api("/api/v1/incidents")["incidents"] if i["explained_by"] is None]
 
 
-def _webhook(scene: Scene, incident: str) -> Delivery | None:
-    """A delivery that tells of the incident and is signed by the rules service."""
+def _webhook(scene: Scene) -> Delivery | None:
+    """A delivery of our incident that is signed by the rules service. Raises DemoFailed for one that is not."""
     for delivery in scene.receiver.deliveries():
-        if delivery.verified and delivery.body.get("data", {}).get("incident") == incident:
+        if not delivery.verified:
+            raise DemoFailed("a webhook came with a wrong signature")
+        if delivery.body["data"]["labels"]["playbook"] == PLAYBOOK:
             return delivery
     return None
 

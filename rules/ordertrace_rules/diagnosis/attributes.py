@@ -14,12 +14,11 @@ Attribute = tuple[str, str]  # label, value
 
 def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) -> list[Finding]:
     """Each value of each label that the affected share more than the healthy do; only those above zero."""
-    ours, labelled = _tally(affected)
-    theirs, healthy_labelled = _tally(healthy)
+    ours, theirs = _tally(affected), _tally(healthy)
     findings: list[Finding] = []
     for attribute in sorted(ours):
         label, value = attribute
-        counted = Count(ours[attribute], labelled[label]), Count(theirs[attribute], healthy_labelled[label])
+        counted = Count(ours[attribute], len(affected)), Count(theirs[attribute], len(healthy))
         score = excess((counted[0].k, counted[0].n), (counted[1].k, counted[1].n))
         if score > 0:
             what = say("attribute", label=label, value=value, lift=_lift(*counted))
@@ -32,10 +31,8 @@ def _lift(affected: Count, healthy: Count) -> str:
     return f"{(affected.k / affected.n) / ((healthy.k + 1) / (healthy.n + 1)):.1f}"
 
 
-def _tally(observations: Sequence[Observation]) -> tuple[Counter[Attribute], Counter[str]]:
-    values, labelled = Counter[Attribute](), Counter[str]()
+def _tally(observations: Sequence[Observation]) -> Counter[Attribute]:
+    values = Counter[Attribute]()
     for observation in observations:
-        found = {(k, v) for event in observation.case.events for k, v in event.labels.items() if v}
-        values.update(found)
-        labelled.update({label for label, _ in found})
-    return values, labelled
+        values.update({(k, v) for event in observation.case.events for k, v in event.labels.items() if v})
+    return values

@@ -50,7 +50,7 @@ def _never_reached(
     trigger = triggers(healthy).get(service)
     came = sum(any(s.symbol == trigger for s in o.flow) for o in affected)
     failed = _failed(healthy, service)
-    enough = spoke[service] >= parameters.MIN_OBSERVATIONS
+    enough = spoke[service] >= parameters.MIN_HEALTHY
     if trigger is None or came * 2 > len(affected) or not enough or failed * 10 > spoke[service]:
         return None
     note = say(

@@ -8,7 +8,7 @@ from ordertrace_rules.diagnosis.observation import Observation
 from ordertrace_rules.diagnosis.wilson import excess
 from ordertrace_rules.event import Event
 from ordertrace_rules.locales.catalogue import say
-from ordertrace_rules.vocabulary import Count
+from ordertrace_rules.vocabulary import Count, Text
 
 Failure = tuple[str, str]  # service, symbol
 
@@ -22,9 +22,18 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
         service, symbol = failure
         counted = Count(ours[failure], spoke[service]), Count(theirs[failure], healthy_spoke[service])
         score = excess((counted[0].k, counted[0].n), (counted[1].k, counted[1].n))
-        what = say("new_error", service=service, symbol=symbol)
+        what = _what(service, symbol, records[failure])
         findings.append(Finding(service, "new_error", score, *counted, what, tuple(records[failure]), symbol))
     return findings
+
+
+def _what(service: str, symbol: str, records: Sequence[Event]) -> Text:
+    """The line, with the reason that most of its records give."""
+    reasons = Counter(event.reason or event.error_type for event in records)
+    reason = min(reasons, key=lambda r: (-reasons[r], r))
+    if reason:
+        return say("new_error_because", service=service, symbol=symbol, reason=reason)
+    return say("new_error", service=service, symbol=symbol)
 
 
 def _tally(

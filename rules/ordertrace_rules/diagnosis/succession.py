@@ -25,7 +25,14 @@ class _Tally:
 
     firsts: Counter[Place] = field(default_factory=Counter[Place])
     pairs: Counter[Pair] = field(default_factory=Counter[Pair])
+    subjects: Counter[Place] = field(default_factory=Counter[Place])  # in how many cases a came at all
     records: dict[Pair, list[Event]] = field(default_factory=dict[Pair, list[Event]])
+
+    def share(self, pair: Pair) -> tuple[float, int]:
+        """(k, n) of P(b | a) with n the subjects, for what one subject repeats is not evidence anew."""
+        place = pair[:3]
+        subjects = min(self.subjects[place], self.firsts[place])
+        return subjects * self.pairs[pair] / self.firsts[place], subjects
 
 
 def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) -> list[Finding]:
@@ -37,7 +44,7 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
         place = pair[:3]
         if not ours.firsts[place] or not theirs.firsts[place]:
             continue
-        score = gap((ours.pairs[pair], ours.firsts[place]), (theirs.pairs[pair], theirs.firsts[place]))
+        score = gap(ours.share(pair), theirs.share(pair))
         if pair[0] not in best or score > best[pair[0]][0] + 1e-9:
             best[pair[0]] = (score, pair)
     return [_finding(score, pair, ours, theirs) for score, pair in best.values()]
@@ -46,6 +53,7 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
 def _tally(observations: Sequence[Observation]) -> _Tally:
     tally = _Tally()
     for observation in observations:
+        tally.subjects.update({(t.service, t.context, s.symbol) for t in observation.threads for s in t.steps})
         for thread in observation.threads:
             for a, b in zip(thread.steps, thread.steps[1:], strict=False):
                 place = (thread.service, thread.context, a.symbol)

@@ -66,31 +66,32 @@ class Masker:
     def masked(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Mask a flat document in place; lists are searched through."""
         values: set[str] = set()
+        known = self._known
         for name, value in fields.items():
-            if value in ("", None):
-                continue
-            if self._names(name):
+            hidden = known.get(name)
+            if hidden is None:
+                hidden = self._names(name)
+            if hidden and value not in ("", None):
                 fields[name] = self._hide(value, values)
             elif type(value) is list:
                 fields[name] = self._in_list(cast(list[Any], value), values)
-        ids = [fields.get(ecs.ORDER_ID), *(v for k, v in fields.items() if k.startswith(ecs.ORDER_REFS))]
         for name in _FREE_TEXTS:
             text = fields.get(name)
             if type(text) is str:
-                fields[name] = self.text(text, values, ids)
+                fields[name] = self.text(text, values, fields)
         return fields
 
-    def text(self, text: str, values: Collection[str] = (), ids: Collection[object] = ()) -> str:
+    def text(self, text: str, values: Collection[str] = (), fields: Mapping[str, Any] | None = None) -> str:
         """Mask in free text: the given values, `phone=…` and `"phone": "…"`, and card numbers.
 
         A card number is 13 to 19 digits with an issuer's prefix and a right check digit (ISO/IEC 7812-1);
-        one of `ids`, the record's own order number and refs, is none.
+        the order number and the refs in `fields`, those of the record, are none.
         """
         for value in sorted(values, key=len, reverse=True):
             text = text.replace(value, self.mask(value))
         if ("=" in text or ":" in text) and self._by_part:
             text = self._in_text.sub(self._assigned, text)
-        return _CARD.sub(lambda m: m[0] if m[0] in ids else self._card(m[0]), text)
+        return _CARD.sub(lambda m: self._card(m[0], fields or {}), text)
 
     def raw(self, record: object) -> str:
         """A record that could not be read, as text, masked as far as it can be understood."""
@@ -172,9 +173,12 @@ class Masker:
     def _assigned(self, match: re.Match[str]) -> str:
         return match["before"] + match["quote"] + self.mask(match["value"])
 
-    def _card(self, text: str) -> str:
+    def _card(self, text: str, fields: Mapping[str, Any]) -> str:
         digits = re.sub(r"[ -]", "", text)
-        return self.mask(digits) if _CARD_PREFIX.match(digits) and _luhn(digits) else text
+        if not (_CARD_PREFIX.match(digits) and _luhn(digits)):
+            return text
+        own = (v for k, v in fields.items() if k == ecs.ORDER_ID or k.startswith(ecs.ORDER_REFS))
+        return text if text in own else self.mask(digits)
 
 
 def _luhn(digits: str) -> bool:

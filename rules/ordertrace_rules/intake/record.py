@@ -18,6 +18,7 @@ MESSAGE_LIMIT = 32 * 1024  # bytes of UTF-8, of messages and stack traces
 TEXT_LIMIT = 8 * 1024  # of any other field
 LABEL_LIMIT = 1024
 ID_LIMIT = 256  # of ids, refs and the names of fields
+_SURELY_SHORT = ID_LIMIT // 4
 MAX_LABELS = 64
 MAX_REFS = 32
 MAX_FIELDS = 256  # all others together
@@ -42,6 +43,7 @@ _CONTROL = str.maketrans(
     | dict.fromkeys((*range(8234, 8239), *range(8294, 8298)))
 )
 _CONTROL_BUT_BREAKS = _CONTROL | {ord("\t"): "\t", ord("\n"): "\n"}
+_PLAIN = frozenset({bool, type(None)})
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -80,13 +82,14 @@ def bounded(fields: dict[str, Any]) -> dict[str, Any]:
     """Cut in place what is too long or too many, leaving a visible mark and the original size."""
     cuts: dict[str, int] = {}
     for name, value in fields.items():
-        limit = _limit(name)
         if type(value) is str:
             # a character takes at most four bytes: most texts need not be encoded to be measured
-            if len(value) * 4 > limit and (size := len(value.encode())) > limit:
+            if len(value) > _SURELY_SHORT and (size := len(value.encode())) > (limit := _limit(name)):
                 fields[name], cuts[name] = cut(value, limit), size
-        elif type(value) is list and len(text := json.dumps(value, ensure_ascii=False)) > limit:
-            fields[name], cuts[name] = cut(text, limit), len(text.encode())
+        elif type(value) is list:
+            text = json.dumps(value, ensure_ascii=False)
+            if (size := len(text.encode())) > (limit := _limit(name)):
+                fields[name], cuts[name] = cut(text, limit), size
     if len(fields) > MAX_REFS:
         _drop_surplus(fields, cuts)
     _tame_whole_numbers(fields)
@@ -123,6 +126,8 @@ def _flatten(document: Mapping[Any, Any], prefix: str, fields: dict[str, Any], d
         name = prefix + name
         if type(value) is str:
             fields[name] = value if value.isprintable() else printable(value, keep_breaks=name in _LONG_TEXTS)
+        elif type(value) in _PLAIN:
+            fields[name] = value
         elif isinstance(value, Mapping):
             inner = cast(Mapping[Any, Any], value)
             if depth == MAX_DEPTH:

@@ -38,13 +38,11 @@ class Access:
         # With the token the key changes, and with the key every session ends.
         key = hmac.digest(self._token.encode(), b"ordertrace session", "sha256") if self._token else None
         app.secret_key = key or secrets.token_bytes(32)
-        app.config.update(
-            SESSION_COOKIE_NAME=COOKIE,
-            SESSION_COOKIE_HTTPONLY=True,
-            SESSION_COOKIE_SAMESITE="Lax",
-            SESSION_COOKIE_SECURE=self._public.scheme == "https",
-            PERMANENT_SESSION_LIFETIME=SHIFT,
-        )
+        app.config["SESSION_COOKIE_NAME"] = COOKIE
+        app.config["SESSION_COOKIE_HTTPONLY"] = True
+        app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+        app.config["SESSION_COOKIE_SECURE"] = self._public.scheme == "https"
+        app.config["PERMANENT_SESSION_LIFETIME"] = SHIFT
         app.before_request(self._guard)
         app.add_url_rule("/sign-in", "sign_in", self._sign_in, methods=["GET", "POST"])
         app.add_url_rule("/sign-out", "sign_out", self._sign_out, methods=["POST"])

@@ -8,7 +8,7 @@ from typing import cast
 import yaml
 from flask import Request
 
-from ordertrace_rules.times import format_duration, format_instant
+from ordertrace_rules.times import MINUTE, NS, format_duration, format_instant
 from ordertrace_rules.vocabulary import LANGUAGES, Text
 
 COOKIE = "ordertrace_language"
@@ -19,7 +19,7 @@ _UNITS_ZH = {"d": "天", "h": "小时", "m": "分", "s": "秒", "ms": "毫秒"}
 @cache
 def sentences() -> Mapping[str, Text]:
     """Every sentence of the pages by its key."""
-    text = resources.files(__package__).joinpath(FILE).read_text(encoding="utf-8")
+    text = resources.files("ordertrace_rules.web").joinpath(FILE).read_text(encoding="utf-8")
     return cast(dict[str, dict[str, str]], yaml.safe_load(text))
 
 
@@ -38,7 +38,7 @@ def chosen_language(request: Request, default: str) -> str:
 
 def duration_text(nanoseconds: int, language: str) -> str:
     """`2h 5m`, `2 小时 5 分`; what is less than a second counts as `0s`."""
-    text = format_duration(nanoseconds) if abs(nanoseconds) >= 1_000_000_000 else "0s"
+    text = format_duration(nanoseconds) if abs(nanoseconds) >= NS else "0s"
     if language != "zh":
         return text
     parts: list[str] = []
@@ -54,3 +54,9 @@ def time_text(instant: int, now: int) -> str:
     if text[:10] == today[:10]:
         return text[11:19]
     return f"{text[5:10]} {text[11:16]}" if text[:4] == today[:4] else f"{text[:10]} {text[11:16]}"
+
+
+def tick_text(instant: int, now: int) -> str:
+    """An instant on an axis: as `time_text`, without seconds where they are zero."""
+    text = time_text(instant, now)
+    return text[:5] if len(text) == 8 and instant % MINUTE == 0 else text

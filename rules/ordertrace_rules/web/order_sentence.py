@@ -59,8 +59,7 @@ def _why(affliction: Affliction, language: str) -> str:
         return say(language, "order.unverified", services=services)
     diagnosis = affliction.incident.diagnosis
     if diagnosis is not None and diagnosis.cause is not None:
-        summary = in_language(diagnosis.cause.summary, language).rstrip(".。")
-        return say(language, "order.cause", service=diagnosis.cause.service, summary=summary)
+        return in_language(diagnosis.cause.summary, language)
     return say(language, "order.verdict", verdict=in_language(affliction.playbook.verdict, language))
 
 

@@ -16,11 +16,11 @@ from ordertrace_rules.relay import guide_of
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import MINUTE, format_instant
 from ordertrace_rules.trace import trace_order
-from ordertrace_rules.vocabulary import LANGUAGES, Incident, in_language
+from ordertrace_rules.vocabulary import LANGUAGES, Incident, Text, in_language
 from ordertrace_rules.web.access import check_form, form_token
 from ordertrace_rules.web.api import name_of_person
 from ordertrace_rules.web.gantt import gantt
-from ordertrace_rules.web.language import COOKIE, chosen_language, duration_text, say, time_text
+from ordertrace_rules.web.language import COOKIE, chosen_language, duration_text, say, tick_text, time_text
 from ordertrace_rules.web.order_sentence import order_sentence
 from ordertrace_rules.web.routes import incident_path, order_path
 
@@ -105,7 +105,9 @@ def _incidents_page(service: Service) -> str:
 def _incident_page(service: Service, incident: Incident) -> str:
     playbook = service.catalogue.playbook(incident.playbook)
     now = service.clock.now()
-    guide = guide_of(service.store, service.catalogue, incident, playbook, "", now) if playbook else None
+    guide = None
+    if playbook is not None:
+        guide = guide_of(service.store, service.catalogue, incident, playbook, request.host_url, now)
     members = service.store.members(incident.id, ("open",), MEMBERS) or service.store.members(
         incident.id, limit=MEMBERS
     )
@@ -159,16 +161,30 @@ def _incident(service: Service, incident_id: str) -> Incident:
 
 def _words(service: Service) -> dict[str, Any]:
     """What templates speak with."""
-    language = g.get("language", service.settings.language)
+    language: str = g.get("language", service.settings.language)
     now = service.clock.now()
+
+    def text(sentence: Text) -> str:
+        return in_language(sentence, language)
+
+    def duration(nanoseconds: int) -> str:
+        return duration_text(nanoseconds, language)
+
+    def time(instant: int) -> str:
+        return time_text(instant, now)
+
+    def tick(instant: int) -> str:
+        return tick_text(instant, now)
+
     return {
         "language": language,
         "other_language": "en" if language == "zh" else "zh",
         "now": now,
         "say": partial(say, language),
-        "text": lambda text: in_language(text, language),
-        "duration": lambda nanoseconds: duration_text(nanoseconds, language),
-        "time": lambda instant: time_text(instant, now),
+        "text": text,
+        "duration": duration,
+        "time": time,
+        "tick": tick,
         "rfc3339": format_instant,
         "money": money,
         "order_path": order_path,
