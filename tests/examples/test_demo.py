@@ -66,11 +66,14 @@ def test_the_promotion_ends_in_one_guide_that_names_inventory_and_clears_the_war
     assert 0 < waiting < result["orders"]["placed"]
     assert result["orders"]["delivered"] == result["orders"]["placed"] - waiting
     incident = result["incident"]
+    assert result["incidents"] == [incident["id"]], "one cause gives one guide"
     assert incident["playbook"] == "paid_not_reserved"
     assert incident["certainty"] == "firm"
     assert incident["counts"]["open"] == waiting
     assert incident["cause"]["service"] == "inventory"
     assert "wms" in incident["cleared"]
+    sections = {section["id"]: section for section in result["guide"]["sections"]}
+    assert len(sections["steps"]["lines"]) >= 3
     assert result["webhook"]["verified"] is True
     assert result["webhook"]["body"]["data"]["incident"] == incident["id"]
     assert run.left_behind == []

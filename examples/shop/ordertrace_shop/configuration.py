@@ -33,7 +33,7 @@ def write_configuration(directory: Path, webhook_url: str, webhook_secret: str) 
                     "allow_private": True,
                 }
             ],
-            "route": {"receiver": "team", "group_wait": "2s", "group_interval": "5s"},
+            "route": {"receiver": "team", "group_wait": "3s", "group_interval": "5s"},
         },
     }
     file = directory / "ordertrace.yaml"

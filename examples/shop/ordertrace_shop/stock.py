@@ -11,7 +11,7 @@ from ordertrace_shop.database import Database
 HOT_SKU = "SKU-1111"
 COLD_SKUS = ("SKU-2001", "SKU-2002", "SKU-2003", "SKU-2004")
 OPENING_STOCK = 100_000
-HISTORY = 120_000
+HISTORY = 60_000
 """Ledger rows of the years before. Their sum is what a deduction holds the write lock for."""
 
 PATIENCE = 0.1

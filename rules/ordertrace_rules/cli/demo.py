@@ -192,7 +192,7 @@ def _incident(scene: Scene, language: str) -> dict[str, Any]:
     with scene.screen.working(
         f"two hours pass in {RULE:.0f} s; the rules look at what was paid and not reserved"
     ):
-        scene.until("the incident", GUIDE, lambda: _grown(scene))
+        incident: str = scene.until("the incident", GUIDE, lambda: _grown(scene))
     with scene.screen.working("the team is told"):
         delivery: Delivery = scene.until("the webhook", WEBHOOK, lambda: _webhook(scene))
     found = _grown(scene)
@@ -203,7 +203,7 @@ def _incident(scene: Scene, language: str) -> dict[str, Any]:
     scene.screen.say("")
     scene.screen.say(text.raise_for_status().text)
     pages = {
-        "guide": f"{scene.addresses.ordertrace}/incidents/{found['id']}",
+        "guide": f"{scene.addresses.ordertrace}/incidents/{incident}",
         "order": f"{scene.addresses.ordertrace}/orders/{scene.waiting[0]}",
     }
     title = delivery.body["data"]["title"][language]
@@ -213,20 +213,20 @@ def _incident(scene: Scene, language: str) -> dict[str, Any]:
     for name, url in pages.items():
         scene.screen.say(f"{name:<8} {url}", style="bold")
     return {
-        "incidents": [incident["id"] for incident in _told(scene)],
-        "incident": found,
-        "guide": scene.api(path, format="json"),
+        "incidents": [each["id"] for each in _told(scene)],
+        "incident": scene.api(path),
+        "guide": scene.api(f"{path}/guide", format="json"),
         "webhook": {"id": delivery.id, "verified": delivery.verified, "body": dict(delivery.body)},
         "pages": pages,
     }
 
 
-def _grown(scene: Scene) -> Any:
-    """The incident, once it is firm, names a cause, and holds every waiting order."""
+def _grown(scene: Scene) -> str | None:
+    """The incident's id, once it is firm, names a cause, and holds every waiting order."""
     for found in _told(scene):
         whole = found["counts"]["open"] >= len(scene.waiting) and found["certainty"] == "firm"
         if found["playbook"] == PLAYBOOK and whole and found["cause"] is not None:
-            return found
+            return found["id"]
     return None
 
 
