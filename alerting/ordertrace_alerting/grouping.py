@@ -1,7 +1,7 @@
 """A group's life as pure functions: a signal joins, a flush begins, a flush ends.
 
-`group_wait` gathers what belongs together before it is told; `group_interval` is the least time between two
-flushes of a group; what still fires after `repeat_interval` is told again. A signal joins once: the group knows
+`group_wait` gathers what belongs together before it is told; news wait for `group_interval` after the group's
+last flush; what still fires after `repeat_interval` is told again. A signal joins once: the group knows
 the latest number of each incident, so routing the same signal again, or a late earlier one, changes nothing.
 """
 

@@ -152,6 +152,14 @@ def test_in_a_group_each_incident_is_repeated_on_its_own_time(timeline: Make, ma
     assert t.told() == ["30 inc-1 opened", "1830 inc-2 opened", "3630 still: inc-1 opened"]
 
 
+def test_a_repeat_does_not_swallow_news_that_still_wait(timeline: Make, make_signal: Make) -> None:
+    t = timeline(route={"group_by": ["severity"], "repeat_interval": "1h"})
+    t.at(0, make_signal("inc-1"))
+    t.at(3625, make_signal("inc-2"))
+    t.at(3700)
+    assert t.told() == ["30 inc-1 opened", "3630 still: inc-1 opened", "3655 inc-2 opened"]
+
+
 def test_who_heard_of_an_incident_hears_of_its_end_though_its_labels_lead_elsewhere(
     timeline: Make, make_signal: Make
 ) -> None:
@@ -239,6 +247,22 @@ def test_a_delivery_is_dead_after_72_hours(timeline: Make, make_signal: Make) ->
     t.at(74 * HOUR)
     [dead] = t.store.deliveries("dead")
     assert dead.detail == "gave up after 3d: no connection"
+
+
+def test_an_old_dead_letter_that_is_sent_again_is_tried_as_long_as_a_new_one(
+    timeline: Make, make_signal: Make
+) -> None:
+    t = timeline(route={"repeat_interval": "52w"})
+    t.targets["terminal"].otherwise = RetryAfter(None, "no connection")
+    t.at(0, make_signal())
+    t.at(80 * HOUR)
+    [dead] = t.store.deliveries("dead")
+    t.pipeline.resend(dead.key)
+    t.at(100 * HOUR)
+    assert dict(t.pipeline.counts()) == {"pending": 1, "sent": 0, "dead": 0}
+    t.targets["terminal"].otherwise = Ok()
+    t.at(102 * HOUR)
+    assert dict(t.pipeline.counts()) == {"pending": 0, "sent": 1, "dead": 0}
 
 
 def test_news_for_a_receiver_that_left_the_configuration_goes_to_the_root(

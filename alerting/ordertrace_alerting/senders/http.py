@@ -98,10 +98,10 @@ def _exchange(pool: httpcore.ConnectionPool, request: Post) -> Answer:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
         }
-        return Answer(response.status, headers, _read(response, _MOST_READ))
+        return Answer(response.status, headers, read_body(response, _MOST_READ))
 
 
-def _read(response: httpcore.Response, most: int) -> bytes:
+def read_body(response: httpcore.Response, most: int) -> bytes:
     """The body up to `most` bytes. The status decides: a body that breaks off changes nothing."""
     body = b""
     try:
