@@ -218,6 +218,13 @@ def configure_shim(arguments: Mapping[str, object]) -> Shim:
         return current_shim()
 
 
+def replace_shim(shim: Shim | None) -> None:
+    """Put another shim in place, without closing the one before: for benchmarks and tests."""
+    with _process.lock:
+        _process.settings = shim.settings if shim is not None else None
+        _process.shim = shim
+
+
 def shutdown(timeout: float = SHUTDOWN_TIMEOUT) -> None:
     """Say goodbye and deliver what is left within `timeout` seconds. The end of the process does this by itself."""
     with _process.lock:
