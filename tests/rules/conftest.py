@@ -71,7 +71,7 @@ class World:
         return {m.subject: m for m in self.store.members(incident)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_world() -> Callable[..., World]:
     return World
 
