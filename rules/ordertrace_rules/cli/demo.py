@@ -6,11 +6,11 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 import httpx
@@ -32,6 +32,9 @@ GUIDE = 60.0  # seconds from the last order to the guide
 WEBHOOK = 20.0  # seconds from the guide to the webhook
 POLL = 0.25
 NEEDED = ("flask", "requests", "structlog", "waitress")
+
+
+T = TypeVar("T")
 
 
 class DemoFailed(click.ClickException):
@@ -63,7 +66,7 @@ class Scene:
         states = self.client.get(self.addresses.carrier + "/parcels").raise_for_status().json()
         return states.get("SIGNED", 0)
 
-    def until(self, what: str, timeout: float, found: Callable[[], Any], blame: str = "ordertrace") -> Any:
+    def until(self, what: str, timeout: float, found: Callable[[], T | None], blame: str = "ordertrace") -> T:
         """What `found` returns once it is true. Raises DemoFailed with the log of `blame` after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
@@ -192,26 +195,15 @@ def _incident(scene: Scene, language: str) -> dict[str, Any]:
     with scene.screen.working(
         f"two hours pass in {RULE:.0f} s; the rules look at what was paid and not reserved"
     ):
-        incident: str = scene.until("the incident", GUIDE, lambda: _grown(scene))
+        incident = scene.until("the incident", GUIDE, lambda: _grown(scene))
     with scene.screen.working("the team is told"):
-        delivery: Delivery = scene.until("the webhook", WEBHOOK, lambda: _webhook(scene))
-    found = _grown(scene)
-    path = f"/api/v1/incidents/{found['id']}/guide"
-    text = scene.client.get(
-        scene.addresses.ordertrace + path, params={"format": "text", "language": language}
-    )
-    scene.screen.say("")
-    scene.screen.say(text.raise_for_status().text)
+        delivery = scene.until("the webhook", WEBHOOK, lambda: _webhook(scene))
     pages = {
         "guide": f"{scene.addresses.ordertrace}/incidents/{incident}",
         "order": f"{scene.addresses.ordertrace}/orders/{scene.waiting[0]}",
     }
-    title = delivery.body["data"]["title"][language]
-    scene.screen.say(
-        f"webhook  “{title}” received, its signature verified (webhook-id {delivery.id})", style="bold"
-    )
-    for name, url in pages.items():
-        scene.screen.say(f"{name:<8} {url}", style="bold")
+    _show(scene, incident, delivery, pages, language)
+    path = f"/api/v1/incidents/{incident}"
     return {
         "incidents": [each["id"] for each in _told(scene)],
         "incident": scene.api(path),
@@ -219,6 +211,17 @@ def _incident(scene: Scene, language: str) -> dict[str, Any]:
         "webhook": {"id": delivery.id, "verified": delivery.verified, "body": dict(delivery.body)},
         "pages": pages,
     }
+
+
+def _show(scene: Scene, incident: str, delivery: Delivery, pages: Mapping[str, str], language: str) -> None:
+    """The guide as the rules service writes it for terminals, the webhook, and where to look further."""
+    url = f"{scene.addresses.ordertrace}/api/v1/incidents/{incident}/guide"
+    guide = scene.client.get(url, params={"format": "text", "language": language}).raise_for_status()
+    scene.screen.say(f"\n{guide.text}")
+    title = delivery.body["data"]["title"][language]
+    told = f"“{title}”, its signature verified (webhook-id {delivery.id})"
+    for name, text in {"webhook": told, **pages}.items():
+        scene.screen.say(f"{name:<8} {text}", style="bold")
 
 
 def _grown(scene: Scene) -> str | None:
