@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.findings import Finding
-from ordertrace_rules.diagnosis.handover import triggers
+from ordertrace_rules.diagnosis.handover import handovers
 from ordertrace_rules.diagnosis.observation import Observation
 from ordertrace_rules.locales.catalogue import say
 from ordertrace_rules.vocabulary import Cleared
@@ -47,11 +47,11 @@ def cleared(
 def _never_reached(
     service: str, affected: Sequence[Observation], healthy: Sequence[Observation], spoke: Mapping[str, int]
 ) -> Cleared | None:
-    trigger = triggers(healthy).get(service)
+    trigger, _ = handovers(healthy).get(service, ("", ""))
     came = sum(any(s.symbol == trigger for s in o.flow) for o in affected)
     failed = _failed(healthy, service)
     enough = spoke[service] >= parameters.MIN_HEALTHY
-    if trigger is None or came * 2 > len(affected) or not enough or failed * 10 > spoke[service]:
+    if not trigger or came * 2 > len(affected) or not enough or failed * 10 > spoke[service]:
         return None
     note = say(
         "cleared_never_reached",

@@ -18,30 +18,31 @@ from ordertrace_rules.vocabulary import Count
 def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) -> list[Finding]:
     """For each service: after the event that usually precedes its first, how often did it stay silent?"""
     findings: list[Finding] = []
-    for service, trigger in sorted(triggers(healthy).items()):
+    for service, (trigger, expected) in sorted(handovers(healthy).items()):
         ours, examples = _silences(affected, service, trigger)
         theirs, _ = _silences(healthy, service, trigger)
         score = excess((ours.k, ours.n), (theirs.k, theirs.n))
         what = say("silent", service=service, trigger=trigger)
-        findings.append(Finding(service, "succession", score, ours, theirs, what, examples, trigger))
+        findings.append(
+            Finding(service, "succession", score, ours, theirs, what, examples, expected, vanished=True)
+        )
     return findings
 
 
-def triggers(healthy: Sequence[Observation]) -> dict[str, str]:
-    """By service the event of another service that most often comes right before its first one."""
-    before: dict[str, Counter[str]] = {}
+def handovers(healthy: Sequence[Observation]) -> dict[str, tuple[str, str]]:
+    """By service the event of another service that most often comes right before its first one, and that one."""
+    seen_pairs: dict[str, Counter[tuple[str, str]]] = {}
     for observation in healthy:
         seen: set[str] = set()
-        last = ("", "")
+        last = ""
         for step in observation.flow:
             service = step.event.service if step.event else ""
-            if service not in seen and last[0]:
-                before.setdefault(service, Counter())[last[1]] += 1
+            if service not in seen and last:
+                seen_pairs.setdefault(service, Counter())[last, step.symbol] += 1
             seen.add(service)
-            last = (service, step.symbol)
+            last = step.symbol
     return {
-        service: min(counts, key=lambda symbol: (-counts[symbol], symbol))
-        for service, counts in before.items()
+        service: min(counts, key=lambda pair: (-counts[pair], pair)) for service, counts in seen_pairs.items()
     }
 
 

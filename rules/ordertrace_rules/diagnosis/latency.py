@@ -22,15 +22,9 @@ Part = tuple[str, str]  # service, and own | outgoing | incoming
 class _Tally:
     slow: Counter[Part] = field(default_factory=Counter[Part])
     all: Counter[Part] = field(default_factory=Counter[Part])
-    subjects: Counter[Part] = field(default_factory=Counter[Part])
     slowest: dict[Part, list[tuple[int, Event]]] = field(
         default_factory=dict[Part, list[tuple[int, Event]]]
     )  # by how much over the limit
-
-    def share(self, part: Part) -> tuple[float, int]:
-        """(k, n) of what was slow with n the subjects, for what one subject repeats is not evidence anew."""
-        subjects = min(self.subjects[part], self.all[part])
-        return (subjects * self.slow[part] / self.all[part] if subjects else 0.0), subjects
 
 
 def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) -> list[Finding]:
@@ -44,7 +38,7 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
     findings: list[Finding] = []
     for part in sorted(ours.all):
         counted = Count(ours.slow[part], ours.all[part]), Count(theirs.slow[part], theirs.all[part])
-        score = excess(ours.share(part), theirs.share(part))
+        score = excess((counted[0].k, counted[0].n), (counted[1].k, counted[1].n))
         slowest = sorted(ours.slowest.get(part, ()), key=lambda s: (-s[0], s[1].position))
         delay = format_duration(slowest[len(slowest) // 2][0]) if slowest else "0ms"
         what = say(f"slow_{part[1]}", service=part[0], delay=delay)
@@ -89,7 +83,6 @@ def _whole(observation: Observation) -> int:
 def _tally(observations: Sequence[Observation], limits: Mapping[Operation, int]) -> _Tally:
     tally = _Tally()
     for observation in observations:
-        tally.subjects.update({part_of(t, s) for t in observation.timings for s in t.services})
         for timing in observation.timings:
             limit = limits.get((timing.services, timing.what))
             if limit is None:

@@ -40,7 +40,7 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
     ours, theirs = _tally(affected), _tally(healthy)
     _drop_mended(ours, theirs)
     best: dict[str, tuple[float, Pair]] = {}
-    for pair in sorted(ours.pairs.keys() | theirs.pairs.keys()):
+    for pair in sorted(ours.pairs.keys() | theirs.pairs.keys(), key=lambda p: (p[3] == END, p)):
         place = pair[:3]
         if not ours.firsts[place] or not theirs.firsts[place]:
             continue
@@ -53,7 +53,9 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
 def _tally(observations: Sequence[Observation]) -> _Tally:
     tally = _Tally()
     for observation in observations:
-        tally.subjects.update({(t.service, t.context, s.symbol) for t in observation.threads for s in t.steps})
+        tally.subjects.update(
+            {(t.service, t.context, s.symbol) for t in observation.threads for s in t.steps}
+        )
         for thread in observation.threads:
             for a, b in zip(thread.steps, thread.steps[1:], strict=False):
                 place = (thread.service, thread.context, a.symbol)
