@@ -41,9 +41,8 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
     "asctime",
     "taskName",
     _FIELDS,
-    *STAMPS,
 }
-_FOREIGN_TRACES = ("otelTraceID", "elasticapm_trace_id", "dd.trace_id")
+_FOREIGN_TRACES = frozenset(("otelTraceID", "elasticapm_trace_id", "dd.trace_id"))
 _UNSHIPPED = ("ordertrace", "opentelemetry")  # loggers that speak of shipping itself
 _LEVELS = {"WARNING": "warn", "CRITICAL": "fatal"}
 _own_thread = threading.local()
@@ -203,16 +202,9 @@ def _made_fields(record: logging.LogRecord) -> Record:
     shim = current_shim()
     fields = shim.new_record(int(record.created * NS))
     attributes = record.__dict__
-    extra = {k: v for k, v in attributes.items() if k not in _STANDARD and k not in _FOREIGN_TRACES}
-    for attribute, field in STAMPS.items():
-        value = attributes.get(attribute)
-        if value:
-            extra.setdefault(field, value)
-    add_fields(fields, extra)
-    for name in _FOREIGN_TRACES:
-        trace_id = attributes.get(name)
-        if trace_id and trace_id != "0":
-            fields.setdefault(ecs.TRACE_ID, safe_text(trace_id))
+    extra = attributes.keys() - _STANDARD
+    if extra:
+        _add_extra(fields, {name: attributes[name] for name in extra})
     searched = shim.settings.order_id_patterns and ecs.MESSAGE not in fields
     if searched:
         fields[ecs.MESSAGE] = message_of(record)
@@ -220,6 +212,19 @@ def _made_fields(record: logging.LogRecord) -> Record:
     if searched:
         del fields[ecs.MESSAGE]
     return fields
+
+
+def _add_extra(fields: Record, extra: dict[str, object]) -> None:
+    """Put what the service or another agent set on the record under its ECS name."""
+    for attribute in STAMPS.keys() & extra.keys():
+        value = extra.pop(attribute)
+        if value:
+            extra.setdefault(STAMPS[attribute], value)
+    for attribute in _FOREIGN_TRACES & extra.keys():
+        trace_id = extra.pop(attribute)
+        if trace_id and trace_id != "0":
+            extra.setdefault(ecs.TRACE_ID, trace_id)
+    add_fields(fields, extra)
 
 
 def _stack_trace(record: logging.LogRecord) -> str:

@@ -99,7 +99,10 @@ def add_fields(record: Record, fields: Mapping[str, object]) -> None:
 
 def json_line(record: Mapping[str, Any]) -> str:
     """The record as JSON on one line, without the line's end; every control character is escaped."""
-    text = json.dumps(record, ensure_ascii=False, default=safe_text, separators=(",", ":"))
+    text = _encode(record)
     if text.isascii() and "\x7f" not in text:
         return text
     return _SEPARATORS.sub(lambda found: f"\\u{ord(found[0]):04x}", _BROKEN.sub("?", text))
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=safe_text, separators=(",", ":")).encode

@@ -4,7 +4,9 @@ import socket
 import time
 from typing import Any
 
+import msgpack
 import pytest
+from fluent.sender import EventTime
 
 from ordertrace_instrumentation import configure, event, shutdown
 from ordertrace_instrumentation.shim import current_shim
@@ -106,8 +108,21 @@ def test_a_wrong_ack_is_no_ack(receiver: Any, eventually: Any) -> None:
 def test_a_delivery_without_an_ack_within_its_time_is_an_error(silent_receiver: Any) -> None:
     carrier = ForwardCarrier("127.0.0.1", silent_receiver.port, "t", ack=0.05)
     with pytest.raises(OSError):
-        carrier.deliver([courier.encode_entry({"message": "x"}, 1)])
+        carrier.deliver([courier.EntryEncoder().encode({"message": "x"}, 1)])
     carrier.close()
+
+
+def test_an_entry_is_what_fluent_logger_would_have_packed() -> None:
+    instant, record = 1_700_000_000_123_456_789, {"message": "中文", "n": 1, "nested": None}
+    peers = msgpack.packb((EventTime.from_unix_nano(instant), record))
+    assert courier.EntryEncoder().encode(record, instant) == peers
+
+
+def test_a_record_that_cannot_be_encoded_spoils_no_later_one() -> None:
+    encoder = courier.EntryEncoder()
+    with pytest.raises(TypeError):
+        encoder.encode({"a": "x" * 100, "bad": object()}, 1)
+    assert encoder.encode({"a": 1}, 1) == courier.EntryEncoder().encode({"a": 1}, 1)
 
 
 def test_a_full_memory_queue_refuses_the_newest_and_takes_again_when_emptied() -> None:

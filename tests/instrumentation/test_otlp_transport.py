@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, LogRecordExportResult
 
 from ordertrace_instrumentation import configure, event, order_trace_id
-from ordertrace_instrumentation.transports.courier import CourierTransport, encode_entry
+from ordertrace_instrumentation.transports.courier import CourierTransport, EntryEncoder
 from ordertrace_instrumentation.transports.memory import MemoryQueue
 from ordertrace_instrumentation.transports.otlp import OtlpCarrier
 
@@ -24,7 +24,7 @@ def test_a_record_becomes_a_log_record_with_time_severity_trace_and_fields() -> 
         "trace.id": order_trace_id("SO-1"),
         "order.id": "SO-1",
     }
-    OtlpCarrier(exporter).deliver([encode_entry(record, 1_700_000_000_123_456_789)])
+    OtlpCarrier(exporter).deliver([EntryEncoder().encode(record, 1_700_000_000_123_456_789)])
     (sent,) = exporter.get_finished_logs()
     log = sent.log_record
     assert (log.timestamp, log.body, log.severity_text) == (1_700_000_000_123_456_789, "paid", "warn")

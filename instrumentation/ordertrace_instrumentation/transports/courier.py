@@ -1,18 +1,18 @@
 """A transport with a queue and a thread of its own that carries batches from the queue to a server."""
 
 import random
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import msgpack
-from fluent.sender import EventTime
 
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.losses import Losses
-from ordertrace_instrumentation.record import Record, safe_text
+from ordertrace_instrumentation.record import NS, Record, safe_text
 from ordertrace_instrumentation.transports.vocabulary import Carrier, Queue
 
 LINGER = 0.05  # seconds in which records gather to one batch
@@ -20,13 +20,21 @@ BATCH_BYTES = 512 * 1024
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between attempts, doubled after each failure
 ADOPT_INTERVAL = 30.0  # seconds between looks for what dead processes left behind
 
-_pack = cast(Callable[..., bytes], msgpack.packb)  # pyright: ignore[reportUnknownMemberType]
-_event_time = cast(Callable[[int], Any], EventTime.from_unix_nano)  # pyright: ignore[reportUnknownMemberType]
+_ENTRY_HEAD = struct.Struct(">3sII")
+_ARRAY_OF_TIME = b"\x92\xd7\x00"  # an array of two, whose first is the 8-byte extension 0: EventTime
 
 
-def encode_entry(record: Record, instant: int) -> bytes:
-    """One entry of a Forward chunk: `[EventTime, record]` in MessagePack."""
-    return _pack((_event_time(instant), record), unicode_errors="replace")
+class EntryEncoder:
+    """Encodes one entry of a Forward chunk, `[EventTime, record]`, in MessagePack. For one thread at a time.
+
+    The same bytes as with fluent-logger's EventTime and `packb`, in half the time.
+    """
+
+    def __init__(self) -> None:
+        self._pack: Callable[[Record], bytes] = cast(Any, msgpack).Packer(unicode_errors="replace").pack
+
+    def encode(self, record: Record, instant: int) -> bytes:
+        return _ENTRY_HEAD.pack(_ARRAY_OF_TIME, *divmod(instant, NS)) + self._pack(record)
 
 
 class CourierTransport:
@@ -48,6 +56,7 @@ class CourierTransport:
         self._lock = threading.RLock()
         self._busy = False
         self._sequence = 0
+        self._encoder = EntryEncoder()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
@@ -61,9 +70,8 @@ class CourierTransport:
                 return
             self._busy = True
             try:
-                lost = self._queue.append(
-                    encode_entry({ecs.EVENT_SEQUENCE: self._sequence + 1, **record}, instant)
-                )
+                numbered = {ecs.EVENT_SEQUENCE: self._sequence + 1, **record}
+                lost = self._queue.append(self._encoder.encode(numbered, instant))
                 if lost:
                     self.losses.count(lost)
                 else:
