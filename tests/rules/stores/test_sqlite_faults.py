@@ -277,6 +277,16 @@ def test_append_is_durable_on_return_even_in_a_batch(store: SqliteStore, path: P
         other.close()
 
 
+def test_a_write_of_a_batch_that_breaks_off_leaves_no_half(store: SqliteStore) -> None:
+    with store.batch():
+        store.put_checkpoint("before", "1", None)
+        with pytest.raises(RuntimeError), store.database.writing() as connection:
+            connection.execute("INSERT INTO checkpoints VALUES ('half', 1, '1')")
+            raise RuntimeError
+        store.put_checkpoint("after", "1", None)
+    assert [store.checkpoint(name) is not None for name in ("before", "half", "after")] == [True, False, True]
+
+
 def test_every_commit_is_synced(store: SqliteStore) -> None:
     assert store.database.row("PRAGMA synchronous") == (2,)
     assert store.database.row("PRAGMA journal_mode") == ("wal",)
