@@ -11,6 +11,7 @@ from typing import Any
 from ordertrace_instrumentation.identity import normalise_order_id
 from ordertrace_rules.completeness import Completeness
 from ordertrace_rules.event import Event
+from ordertrace_rules.intake.record import printable
 from ordertrace_rules.journey import fold, set_aside
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import format_instant
@@ -76,7 +77,7 @@ class Trace:
 
 def trace_order(service: Service, order_id: str) -> Trace | None:
     """Read an order by its own id; None where no event speaks of it. Raises StoreUnavailable."""
-    order_id = normalise_order_id(order_id)
+    order_id = as_pasted(order_id)
     events = service.engine.subjects.events_of(order_id)
     if events is not None and not events:
         return None
@@ -90,6 +91,11 @@ def trace_order(service: Service, order_id: str) -> Trace | None:
     )
     subjects = {j.journey.subject for j in journeys}
     return Trace(order_id, now, journeys, tuple(events or ()), tuple(_afflictions(service, subjects)))
+
+
+def as_pasted(text: str) -> str:
+    """An id as a person pastes it, the way the intake keeps it: trimmed, and without what nobody can see."""
+    return normalise_order_id(printable(text, keep_breaks=False))
 
 
 def trace_document(trace: Trace) -> dict[str, Any]:

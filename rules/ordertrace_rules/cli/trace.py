@@ -12,7 +12,7 @@ from ordertrace_rules.cli.context import Context
 from ordertrace_rules.rendering.plain import plain
 from ordertrace_rules.stores.protocol import OrderHit
 from ordertrace_rules.times import format_instant
-from ordertrace_rules.trace import Trace, TracedStage, trace_document, trace_order
+from ordertrace_rules.trace import Trace, TracedStage, as_pasted, trace_document, trace_order
 from ordertrace_rules.vocabulary import LANGUAGES, in_language
 from ordertrace_rules.web.language import duration_text
 from ordertrace_rules.web.order_sentence import order_sentence
@@ -35,7 +35,7 @@ def trace(context: Context, order: str, form: str, language: str | None) -> None
     with context.open_service() as service:
         found = trace_order(service, order)
         if found is None:
-            hits = service.views.orders(order, HITS)
+            hits = service.views.orders(as_pasted(order), HITS)
             if len(hits) != 1:
                 _explain(order, hits)
                 sys.exit(1)

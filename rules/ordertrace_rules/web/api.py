@@ -14,7 +14,7 @@ from ordertrace_rules.rendering.json import guide_document
 from ordertrace_rules.rendering.markdown import render_markdown
 from ordertrace_rules.rendering.text import render_text
 from ordertrace_rules.service import Service
-from ordertrace_rules.trace import trace_document, trace_order
+from ordertrace_rules.trace import as_pasted, trace_document, trace_order
 from ordertrace_rules.vocabulary import LANGUAGES, Incident, MemberStatus
 from ordertrace_rules.web.documents import (
     incident_document,
@@ -99,8 +99,8 @@ def api_blueprint(service: Service) -> Blueprint:
 
     @blueprint.get("/orders")
     def orders() -> dict[str, Any]:
-        text = request.args.get("q", "")
-        if not text.strip():
+        text = as_pasted(request.args.get("q", ""))
+        if not text:
             raise BadRequest(
                 "q: give an order's id, or any id that belongs to it (a payment's, a waybill's)."
             )

@@ -10,6 +10,7 @@ from ordertrace_rules.web.access import Access
 from ordertrace_rules.web.api import api_blueprint
 from ordertrace_rules.web.headers import add_headers
 from ordertrace_rules.web.health import health_blueprint
+from ordertrace_rules.web.language import follow_language
 from ordertrace_rules.web.metrics import metrics_blueprint
 from ordertrace_rules.web.pages import pages_blueprint
 from ordertrace_rules.web.problems import register_problems
@@ -28,6 +29,7 @@ def create_app(service: Service) -> Flask:
     app.jinja_options = {"finalize": visible, "trim_blocks": True, "lstrip_blocks": True}
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["ORDERTRACE_VERSION"] = _version()
+    follow_language(app, service.settings.language)
     Access(service.settings).protect(app)
     register_problems(app)
     app.after_request(add_headers)

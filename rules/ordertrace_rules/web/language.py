@@ -6,12 +6,13 @@ from importlib import resources
 from typing import cast
 
 import yaml
-from flask import Request
+from flask import Flask, Request, Response, g, request
 
 from ordertrace_rules.times import MINUTE, NS, format_duration, format_instant
 from ordertrace_rules.vocabulary import LANGUAGES, Text
 
 COOKIE = "ordertrace_language"
+YEAR = 365 * 86_400  # seconds that a choice is remembered
 FILE = "sentences.yaml"
 _UNITS_ZH = {"d": "天", "h": "小时", "m": "分", "s": "秒", "ms": "毫秒"}
 
@@ -26,6 +27,20 @@ def sentences() -> Mapping[str, Text]:
 def say(language: str, key: str, **values: object) -> str:
     """The sentence `key` with `values` filled in. What renders it escapes it. Raises KeyError."""
     return sentences()[key][language].format(**values)
+
+
+def follow_language(app: Flask, default: str) -> None:
+    """Choose the language of every request as `g.language`, and remember what was chosen in the query."""
+
+    @app.before_request
+    def choose() -> None:
+        g.language = chosen_language(request, default)
+
+    @app.after_request
+    def remember(response: Response) -> Response:
+        if request.args.get("lang") in LANGUAGES:
+            response.set_cookie(COOKIE, g.language, max_age=YEAR, samesite="Lax", httponly=True)
+        return response
 
 
 def chosen_language(request: Request, default: str) -> str:

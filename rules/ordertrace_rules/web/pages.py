@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request, session
+from flask import Blueprint, g, make_response, redirect, render_template, request, session
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -15,12 +15,12 @@ from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.relay import guide_of
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import MINUTE, format_instant
-from ordertrace_rules.trace import trace_order
-from ordertrace_rules.vocabulary import LANGUAGES, Incident, Text, in_language
+from ordertrace_rules.trace import as_pasted, trace_order
+from ordertrace_rules.vocabulary import Incident, Text, in_language
 from ordertrace_rules.web.access import check_form, form_token
 from ordertrace_rules.web.api import name_of_person
 from ordertrace_rules.web.gantt import gantt
-from ordertrace_rules.web.language import COOKIE, chosen_language, duration_text, say, tick_text, time_text
+from ordertrace_rules.web.language import duration_text, say, tick_text, time_text
 from ordertrace_rules.web.order_sentence import order_sentence
 from ordertrace_rules.web.routes import incident_path, order_path
 
@@ -29,21 +29,10 @@ PAGE = 50
 HITS = 20
 LINES = 500  # log lines on an order's page
 MEMBERS = 50  # orders listed under a guide
-YEAR = 365 * 86_400  # seconds that the choice of a language is remembered
 
 
 def pages_blueprint(service: Service) -> Blueprint:
     blueprint = Blueprint("pages", __name__)
-
-    @blueprint.before_app_request
-    def choose_language() -> None:
-        g.language = chosen_language(request, service.settings.language)
-
-    @blueprint.after_app_request
-    def remember_language(response: Response) -> Response:
-        if request.args.get("lang") in LANGUAGES:
-            response.set_cookie(COOKIE, g.language, max_age=YEAR, samesite="Lax", httponly=True)
-        return response
 
     @blueprint.app_context_processor
     def words() -> dict[str, Any]:
@@ -77,7 +66,7 @@ def pages_blueprint(service: Service) -> Blueprint:
 
     @blueprint.get("/search")
     def search() -> AnyResponse:
-        q = request.args.get("q", "").strip()
+        q = as_pasted(request.args.get("q", ""))
         hits = service.views.orders(q, HITS) if q else []
         exact = [hit for hit in hits if hit.order_id == q]
         if len(hits) == 1 or exact:
@@ -161,7 +150,7 @@ def _incident(service: Service, incident_id: str) -> Incident:
 
 def _words(service: Service) -> dict[str, Any]:
     """What templates speak with."""
-    language: str = g.get("language", service.settings.language)
+    language: str = g.language
     now = service.clock.now()
 
     def text(sentence: Text) -> str:

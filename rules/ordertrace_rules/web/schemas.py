@@ -164,7 +164,26 @@ SCHEMAS: dict[str, Json] = {
     "Member": _object(**_MEMBER),
     "MemberPage": _object(members=_list(_ref("Member")), next=_STRING_OR_NULL),
     "Acknowledgement": _object(by={"type": "string", "minLength": 1, "maxLength": 100}),
-    "Guide": {"type": "object"},
+    "Guide": _object(
+        incident=_STRING,
+        playbook=_STRING,
+        title=_ref("Text"),
+        severity=_SEVERITY,
+        state=_INCIDENT_STATE,
+        certainty=_CERTAINTY,
+        made_at=_INSTANT,
+        url=_STRING,
+        sections=_list(
+            _object(
+                id=_STRING,
+                title=_ref("Text"),
+                numbered=_FLAG,
+                lines=_list(
+                    _object(text=_ref("Text"), owner=_STRING, href=_STRING, log_lines=_STRINGS)
+                ),
+            )
+        ),
+    ),
     "OrderHits": _object(orders=_list(_object(order_id=_STRING, matched=_STRING))),
     "Stage": _STAGE,
     "Journey": _object(**_JOURNEY),

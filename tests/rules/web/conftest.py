@@ -1,6 +1,6 @@
 """A morning in a shop: some orders are healthy, some stall because the inventory refuses them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +62,7 @@ class Scene:
             "payment.captured",
             at + 5 * NS,
             order__id=order,
-            message=f"captured for {order}",
-            **{"order.refs.payment_id": f"P-{order}", **fields},
+            **{"order.refs.payment_id": f"P-{order}", "message": f"captured for {order}", **fields},
         )
 
     def delivered(self, order: str, at: int) -> None:
@@ -148,3 +147,8 @@ def client(morning: Scene) -> Iterator[FlaskClient]:
 def locked() -> Scene:
     """The same morning, behind a token."""
     return make_scene(token=TOKEN).morning()
+
+
+@pytest.fixture(name="make_scene")
+def make_scene_fixture() -> Callable[..., Scene]:
+    return make_scene
