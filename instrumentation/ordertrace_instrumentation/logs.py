@@ -21,6 +21,7 @@ from ordertrace_instrumentation.record import (
     Record,
     add_fields,
     json_line,
+    rfc3339,
     safe_text,
     safe_value,
 )
@@ -43,7 +44,8 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
     _FIELDS,
 }
 _FOREIGN_TRACES = frozenset(("otelTraceID", "elasticapm_trace_id", "dd.trace_id"))
-_UNSHIPPED = ("ordertrace", "opentelemetry")  # loggers that speak of shipping itself
+OWN_LOGGER = "ordertrace"
+_UNSHIPPED = (OWN_LOGGER, "opentelemetry")  # loggers that speak of shipping itself
 _LEVELS = {"WARNING": "warn", "CRITICAL": "fatal"}
 _own_thread = threading.local()
 
@@ -199,8 +201,11 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 def _made_fields(record: logging.LogRecord) -> Record:
+    instant = int(record.created * NS)
+    if record.name == OWN_LOGGER:  # may be said while the shim is being made
+        return {ecs.TIMESTAMP: rfc3339(instant)}
     shim = current_shim()
-    fields = shim.new_record(int(record.created * NS))
+    fields = shim.new_record(instant)
     attributes = record.__dict__
     extra = attributes.keys() - _STANDARD
     if extra:

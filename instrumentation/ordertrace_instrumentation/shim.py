@@ -36,14 +36,14 @@ class Shim:
         self.instance = uuid.uuid4().hex
         self.losses = Losses()
         self._numbers = itertools.count(1)
-        self._in_ship = threading.local()
         self.transports = _open_all(settings, self.instance)
         self._stopped = threading.Event()
-        self._heart: threading.Thread | None = None
         if self.transports:
             self.beat("start")
-            self._heart = threading.Thread(target=self._run_heart, name="ordertrace-heartbeat", daemon=True)
-            self._heart.start()
+            try:
+                threading.Thread(target=self._run_heart, name="ordertrace-heartbeat", daemon=True).start()
+            except RuntimeError as error:  # the interpreter is ending, or the system has no thread left
+                complain_once(f"there will be no heartbeats: {error}")
 
     @property
     def closed(self) -> bool:

@@ -201,3 +201,31 @@ def test_a_signal_handler_that_logs_in_the_middle_of_a_write_does_not_deadlock(t
     records = lines(path)
     assert [r["event.sequence"] for r in records] == list(range(1, len(records) + 1))
     assert len([r for r in records if r["event.action"] == "a.b"]) == 3000
+
+
+def test_importing_the_shim_imports_no_optional_library() -> None:
+    code = """
+import sys
+import ordertrace_instrumentation
+optional = ("flask", "requests", "structlog", "opentelemetry.sdk", "opentelemetry.exporter", "httpx", "yaml")
+print([name for name in optional if name in sys.modules])
+"""
+    assert run(code).communicate()[0] == "[]\n"
+
+
+def test_an_end_while_the_server_is_silent_leaves_the_spool_and_delivers_nothing_twice(
+    start_receiver: Any, tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
+    silent = start_receiver(answers=False)
+    target = f"forward://127.0.0.1:{silent.port}"
+    configure("shop", transport=target, spool_dir=tmp_path, heartbeat_interval=1000)
+    event("a.b")
+    shutdown(0.1)
+    assert current_shim().lost() == {}
+    silent.close()
+    receiver = start_receiver(port=silent.port)
+    configure("shop", transport=target, spool_dir=tmp_path, heartbeat_interval=1000)
+    eventually(lambda: receiver.of("a.b"))
+    shutdown()
+    assert sorted(phases(receiver.records)) == ["goodbye", "goodbye", "start", "start"]
+    assert len(receiver.of("a.b")) == 1

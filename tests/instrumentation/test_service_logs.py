@@ -25,6 +25,7 @@ from ordertrace_instrumentation import (
     event,
     order,
     order_trace_id,
+    shim,
     structlog_processor,
 )
 
@@ -332,3 +333,20 @@ def test_tasks_log_for_their_own_orders() -> None:
 
     asyncio.run(all_of_them())
     assert all(a == b for a, b in (line.split() for line in service.text.splitlines()))
+
+
+def test_a_complaint_about_a_setting_begins_no_instance_of_its_own(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its line passes the service's own OrderFilter while the shim is still being made."""
+    path = tmp_path / "records.log"
+    monkeypatch.setattr(shim, "_process", shim._Process())
+    service = Service(EcsFormatter(), OrderFilter())
+    logging.getLogger("ordertrace").addHandler(service.handler)
+    try:
+        monkeypatch.setenv("ORDERTRACE_TRANSPORT", f"file:{path}")
+        configure("shop", heartbeat_interval=-1)
+    finally:
+        logging.getLogger("ordertrace").removeHandler(service.handler)
+    assert "heartbeat_interval" in service.text
+    assert len(path.read_text().splitlines()) == 1

@@ -111,6 +111,8 @@ class CourierTransport:
                     adopt_at = time.monotonic() + ADOPT_INTERVAL
             except Exception as error:  # noqa: BLE001 - the thread outlives whatever a server or disk does
                 complain_once(f"the courier to {self._name} stumbled: {safe_text(error)}")
+                if self._closing.is_set():
+                    return
                 self._closing.wait(LONGEST_PAUSE)
             self._wake.wait(ADOPT_INTERVAL)
             self._wake.clear()
@@ -126,9 +128,11 @@ class CourierTransport:
                 orphan.close()
 
     def _drain(self, queue: Queue) -> None:
-        """Carry all that is in the queue; on closing give up at the deadline."""
+        """Carry all that is in the queue; on closing give up at the deadline, and leave orphans to the next."""
         pause = FIRST_PAUSE
         while (batch := queue.read(BATCH_BYTES)) is not None:
+            if self._closing.is_set() and (queue is not self._queue or time.monotonic() > self._deadline):
+                return
             if self._deliver(batch.entries):
                 queue.advance(batch)
                 pause = FIRST_PAUSE

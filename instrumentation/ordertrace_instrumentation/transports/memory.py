@@ -1,7 +1,6 @@
 """A bounded queue in memory. It refuses the newest when full: what was taken keeps its number and its place."""
 
 from collections import deque
-from itertools import islice
 
 from ordertrace_instrumentation.transports.vocabulary import Batch
 
@@ -28,7 +27,7 @@ class MemoryQueue:
     def read(self, max_bytes: int) -> Batch | None:
         entries: list[bytes] = []
         size = 0
-        for entry in islice(self._entries.copy(), len(self._entries)):
+        for entry in self._entries.copy():  # a copy: others append meanwhile
             if entries and size + len(entry) > max_bytes:
                 break
             entries.append(entry)
