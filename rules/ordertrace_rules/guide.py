@@ -145,7 +145,10 @@ def _stage_title(process: Process | None, stage_id: str) -> Text:
 
 
 def _suspect(suspect: Suspect, place: int) -> Line:
-    return Line(say("suspect_also" if place else "suspect_line", **_counts(suspect)), log_lines=suspect.evidence.examples)
+    return Line(
+        say("suspect_also" if place else "suspect_line", **_counts(suspect)),
+        log_lines=suspect.evidence.examples,
+    )
 
 
 def _word(word: ServiceWord) -> Line:

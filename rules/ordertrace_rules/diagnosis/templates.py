@@ -58,7 +58,6 @@ def is_failure(event: Event) -> bool:
 
 def mask(text: str) -> tuple[str, ...]:
     """The tokens of a line's head with what is plainly a value masked. A place in the code stays."""
-    text = text[:TEXT]
     places = [match.group() for match in _PLACE.finditer(text)][:1]
     text = _PLACE.sub(" ", text)
     for pattern, word in _MASKS:
@@ -71,12 +70,12 @@ class Miner:
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, ...], list[list[str]]] = {}
-        self._known: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        self._known: dict[tuple[str, str], list[str]] = {}
 
     def learn(self, events: Iterable[Event]) -> None:
         for event in events:
             if not event.action and event.kind != "span":
-                self._place(event.service, mask(text_of(event)))
+                self._place(event.service, text_of(event)[:TEXT])
 
     def symbol(self, event: Event) -> str:
         """The name under which the record counts; a span goes by its name."""
@@ -85,12 +84,13 @@ class Miner:
         if event.action:
             failed = event.outcome == "failure" and "fail" not in event.action
             return f"{event.action} (failure)" if failed else event.action
-        return " ".join(self._place(event.service, mask(text_of(event)))) or event.error_type or "(empty)"
+        return " ".join(self._place(event.service, text_of(event)[:TEXT])) or event.error_type or "(empty)"
 
-    def _place(self, service: str, tokens: tuple[str, ...]) -> list[str]:
-        known = self._known.get((service, tokens))
+    def _place(self, service: str, text: str) -> list[str]:
+        known = self._known.get((service, text))
         if known is not None:
             return known
+        tokens = mask(text)
         placed = bool(tokens) and _PLACE.fullmatch(tokens[0]) is not None
         group = self._groups.setdefault((service, "" if placed else str(len(tokens)), *tokens[:1]), [])
         template = max(group, key=lambda t: _likeness(t, tokens), default=None)
@@ -102,7 +102,7 @@ class Miner:
             for place, (mine, theirs) in enumerate(zip(template, tokens, strict=False)):
                 if mine != theirs:
                     template[place] = ANY
-        self._known[service, tokens] = template
+        self._known[service, text] = template
         return template
 
 
