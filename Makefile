@@ -4,10 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+PYTEST_WORKERS ?= 2
 DEMO_ARGS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test soak lint format wheel-check bench clean
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,7 +19,8 @@ demo: $(VENV)/.demo ## the main job on this machine, in about a minute (DEMO_ARG
 	@$(BIN)/ordertrace demo $(DEMO_ARGS)
 
 test: $(VENV)/.test ## all tests but the long soaks (PYTEST_ARGS="-k name")
-	@$(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+	@[ "$$CI" = true ] || [ -x /usr/bin/chromium ] || echo "make: no /usr/bin/chromium: the browser tests will be skipped; on Debian: apt-get install chromium fonts-noto-cjk"
+	@$(BIN)/python -m pytest -m "not soak" -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 soak: $(VENV)/.test ## the long tests
 	@$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
@@ -40,19 +44,21 @@ bench: $(VENV)/.test ## the benchmarks of docs/benchmarks.md
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/bin/python:
+$(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or later, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) -V); ordertrace needs 3.11 or later: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "making the virtual environment $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: setup.cfg pyproject.toml | $(VENV)/bin/python
+NO_INSTALL = { echo "make: pip could not install ordertrace[$(1)]; what it said is above. It needs a package index: PyPI, or one named in PIP_INDEX_URL" >&2; exit 1; }
+
+$(VENV)/.demo: setup.cfg pyproject.toml | $(BIN)/python
 	@echo "installing ordertrace[demo] into $(VENV) (about a minute, the first time) ..."
-	@$(BIN)/python -m pip install -q -e '.[demo]'
+	@$(BIN)/python -m pip install -q -e '.[demo]' || $(call NO_INSTALL,demo)
 	@touch $@
 
-$(VENV)/.test: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.test: setup.cfg pyproject.toml | $(BIN)/python
 	@echo "installing ordertrace[test] into $(VENV) (a minute or two, the first time) ..."
-	@$(BIN)/python -m pip install -q -e '.[test]'
+	@$(BIN)/python -m pip install -q -e '.[test]' || $(call NO_INSTALL,test)
 	@touch $@ $(VENV)/.demo

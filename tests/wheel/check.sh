@@ -155,7 +155,6 @@ PY
   say "  answered, and stopped on SIGTERM"
 }
 
-
 build
 check_plain
 check_commands
