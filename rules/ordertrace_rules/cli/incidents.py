@@ -69,7 +69,7 @@ def ack(context: Context, incident: str, by: str | None) -> None:
 def _table(service: Service, rows: Iterable[Incident], language: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("incident", "state", "affected", "since", "verdict", "cause"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, no_wrap=heading in ("incident", "since"))
     for incident in rows:
         playbook = service.catalogue.playbook(incident.playbook)
         diagnosis = incident.diagnosis

@@ -78,7 +78,8 @@ def _row(stage: TracedStage, now: int, language: str) -> tuple[Text, Text, str, 
         said += f", {duration_text(until - state.deadline, 'en')} overdue"
     for gap in stage.unknown:
         end = "" if gap.ongoing else f" to {format_instant(gap.end)}"
-        said += f"; no logs of {plain(gap.service)} from {format_instant(gap.start)}{end}"
+        missing = "perhaps not all logs" if gap.assumed else "no logs"
+        said += f"; {missing} of {plain(gap.service)} from {format_instant(gap.start)}{end}"
     style = "bold red" if stage.overdue else ""
     title = Text(in_language(stage.stage.title, language), style=style)
     return title, Text(said, style=style), _instant(state.started_at), _instant(state.ended_at)

@@ -178,9 +178,7 @@ SCHEMAS: dict[str, Json] = {
                 id=_STRING,
                 title=_ref("Text"),
                 numbered=_FLAG,
-                lines=_list(
-                    _object(text=_ref("Text"), owner=_STRING, href=_STRING, log_lines=_STRINGS)
-                ),
+                lines=_list(_object(text=_ref("Text"), owner=_STRING, href=_STRING, log_lines=_STRINGS)),
             )
         ),
     ),

@@ -95,7 +95,8 @@ def test_the_session_of_another_token_is_nothing(locked, scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "/\t/evil"]
+    "target",
+    ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "/\t/evil"],
 )
 def test_the_sign_in_never_leads_to_another_site(locked, target) -> None:
     assert sign_in(locked.client(), target=target).headers["Location"] == "/"
@@ -129,7 +130,9 @@ def test_our_own_pages_and_programs_may(client) -> None:
     assert client.post(ACKNOWLEDGE, json={"by": "Li"}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8321", "127.0.0.1.evil.example", "[::ffff", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8321", "127.0.0.1.evil.example", "[::ffff", ""]
+)
 def test_another_name_for_this_machine_is_refused(client, host) -> None:
     response = client.get("/api/v1/orders/SO-1", headers={"Host": host})
     assert response.status_code in (400, 421)
@@ -154,5 +157,7 @@ def test_the_cookie_is_secure_where_the_site_is(make_scene) -> None:
 @pytest.mark.parametrize("path", ["/", "/api/v1/incidents", "/nothing", "/static/ordertrace.css", "/healthz"])
 def test_every_answer_carries_the_policy(client, path) -> None:
     headers = client.get(path).headers
-    assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; script-src 'self'; style-src 'self'"
+    )
     assert headers["X-Content-Type-Options"] == "nosniff"

@@ -1,0 +1,186 @@
+"""The pages, as a browser without a script gets them."""
+
+import re
+
+import pytest
+
+from ordertrace_rules.times import HOUR, MINUTE, NS
+
+
+def test_open_incidents_say_verdict_count_amount_since_cause_and_age(client) -> None:
+    page = client.get("/").text
+    for said in (
+        "inventory synchronisation anomaly",
+        "597.00 CNY",
+        "08:10:05",
+        "2h 49m",
+        "<strong>inventory</strong>",
+    ):
+        assert said in page
+
+
+def test_no_open_incident_is_said_in_words(scene) -> None:
+    assert "No incident is open." in scene.client().get("/").text
+
+
+def test_closed_incidents_leave_the_first_page_and_keep_theirs(morning, client) -> None:
+    for number in range(6):
+        morning.says("inventory", "inventory.reserved", 3 * HOUR, order__id=f"SO-{number}")
+    morning.pass_to(3 * HOUR + MINUTE)
+    assert "paid_not_reserved-1" not in client.get("/").text
+    assert "resolved" in client.get("/incidents/paid_not_reserved-1").text
+
+
+def test_the_guide_names_cause_steps_and_links_its_orders(client) -> None:
+    page = client.get("/incidents/paid_not_reserved-1").text
+    assert "Rate limit" in page
+    assert "Checked and cleared" in page
+    assert 'href="/orders/SO-3"' in page
+    assert "lock wait timeout exceeded" in page
+
+
+def test_a_person_takes_an_incident_on_with_a_form(client) -> None:
+    path = "/incidents/paid_not_reserved-1"
+    token = re.search(r'name="form_token" value="([^"]+)"', client.get(path).text).group(1)
+    answer = client.post(f"{path}/acknowledge", data={"by": "Li <b>Wei</b>", "form_token": token})
+    assert (answer.status_code, answer.headers["Location"]) == (303, path)
+    page = client.get(path).text
+    assert "Li &lt;b&gt;Wei&lt;/b&gt;" in page
+    assert "I take this on" not in page
+    assert "is on it" in client.get("/orders/SO-1").text
+
+
+def test_the_first_line_of_an_order_answers_where_since_when_why_how_many_and_who(client) -> None:
+    page = client.get("/orders/SO-1").text
+    sentence = re.search(r'<p class="lead">(.*?)</p>', page, re.S).group(1)
+    for said in (
+        "waiting for outbound",
+        "08:11:05",
+        "over its target",
+        "inventory",
+        "5 other orders",
+        "to act",
+    ):
+        assert said in sentence
+
+
+@pytest.mark.parametrize(
+    ("action", "said"), [("order.cancelled", "was cancelled"), ("delivery.signed", "has come to its end")]
+)
+def test_an_order_that_has_ended_says_so(scene, action, said) -> None:
+    scene.delivered("END-1", 0)
+    scene.says("storefront", action, HOUR, order__id="END-1")
+    scene.clock.advance_to(scene.clock.now() + 9 * HOUR)
+    assert said in scene.client().get("/orders/END-1").text
+
+
+def test_an_overdue_stage_is_named_in_words_and_has_a_pattern(client) -> None:
+    page = client.get("/orders/SO-1").text
+    assert re.search(r'class="status overdue"[^>]*>failed, ⚠ \d+m \d+s overdue', page)
+    assert re.search(r'class="bar overdue"[^>]*fill="url\(#overdue-1\)"', page)
+    assert 'class="bar overdue" x=' not in client.get("/orders/OK-1").text
+
+
+def test_missing_logs_are_drawn_and_named_as_unknown(scene) -> None:
+    scene.paid("GAP-1", 0)
+    scene.says("inventory", "heartbeat", 10 * MINUTE, **{"service.instance.id": "i1"})
+    scene.pass_to(HOUR)
+    page = scene.client().get("/orders/GAP-1").text
+    assert "no logs of inventory since 08:10:00" in page
+    assert re.search(r'class="bar unknown"[^>]*fill="url\(#unknown-1\)"', page)
+
+
+def test_log_lines_stand_in_the_order_of_their_time_the_newest_last(client) -> None:
+    page = client.get("/orders/SO-1").text
+    places = [
+        page.index(f'"action">{action}')
+        for action in ("order.placed", "payment.captured", "inventory.reserve_f")
+    ]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("q", ["P-SO-2", "SO-2", " SO-2\t"])
+def test_a_search_that_finds_one_order_leads_straight_to_it(client, q) -> None:
+    answer = client.get("/search", query_string={"q": q})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/orders/SO-2")
+
+
+def test_an_exact_id_wins_over_longer_ones(morning, client) -> None:
+    morning.paid("SO-11", HOUR)
+    assert client.get("/search?q=SO-1").headers["Location"] == "/orders/SO-1"
+
+
+def test_several_orders_give_a_choice_with_the_reason(scene) -> None:
+    for order in ("A-1", "B-1"):
+        scene.says("payment", "payment.captured", 0, **{"order.id": order, "order.refs.payment_id": "MERGED"})
+    scene.pass_to(MINUTE)
+    page = scene.client().get("/search?q=MERGED").text
+    assert 'href="/orders/A-1"' in page and 'href="/orders/B-1"' in page
+    assert "found by its payment_id" in page
+
+
+def test_a_search_that_finds_nothing_says_what_to_try(client) -> None:
+    answer = client.get("/search?q=nobody")
+    assert answer.status_code == 404
+    assert "payment id" in answer.text
+
+
+def test_an_unknown_order_or_incident_is_a_page_that_says_so(client) -> None:
+    for path in ("/orders/nobody", "/incidents/none-1", "/orders/"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.mimetype == "text/html"
+
+
+@pytest.mark.parametrize("path", ["/", "/incidents/paid_not_reserved-1", "/orders/SO-1"])
+def test_a_page_that_did_not_change_is_a_304_and_one_that_did_is_not(morning, client, path) -> None:
+    etag = client.get(path).headers["ETag"]
+    again = client.get(path, headers={"If-None-Match": etag})
+    assert (again.status_code, again.data) == (304, b"")
+    morning.says("inventory", "inventory.reserved", 3 * HOUR, order__id="SO-1")
+    morning.service.tick()
+    assert client.get(path, headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_ages_are_renewed_each_minute_though_nothing_happened(morning, client) -> None:
+    etag = client.get("/").headers["ETag"]
+    morning.clock.advance_to(morning.clock.now() + MINUTE)
+    assert client.get("/", headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_the_language_is_asked_of_query_cookie_and_browser_in_this_order(client) -> None:
+    assert "Open incidents" in client.get("/").text
+    assert "未解决事件" in client.get("/", headers={"Accept-Language": "zh-CN,zh;q=0.9"}).text
+    assert "未解决事件" in client.get("/?lang=zh").text
+    assert "未解决事件" in client.get("/").text  # remembered
+    assert "Open incidents" in client.get("/?lang=en", headers={"Accept-Language": "zh"}).text
+
+
+def test_chinese_pages_hold_the_chinese_guide(client) -> None:
+    page = client.get("/incidents/paid_not_reserved-1?lang=zh").text
+    assert "限流" in page and '<html lang="zh-CN">' in page
+    assert "等待出库" in client.get("/orders/SO-1?lang=zh").text
+
+
+def test_an_id_with_too_many_events_is_set_aside_in_words(scene, monkeypatch) -> None:
+    monkeypatch.setattr("ordertrace_rules.subjects.MAX_EVENTS", 3)
+    for number in range(5):
+        scene.says("storefront", "order.placed", number * NS, order__id="test")
+    page = scene.client().get("/orders/test").text
+    assert "too many events" in page
+
+
+def test_the_factory_starts_no_thread_and_reads_no_store(scene, monkeypatch) -> None:
+    import threading
+
+    from ordertrace_rules.web.app import create_app
+
+    class Untouched:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"the factory used the store: {name}")
+
+    from dataclasses import replace
+
+    before = threading.active_count()
+    create_app(replace(scene.service, store=Untouched(), views=Untouched()))
+    assert threading.active_count() == before
