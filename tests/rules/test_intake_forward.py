@@ -418,6 +418,26 @@ def test_stopping_ends_quiet_connections_and_frees_the_port(store: FragileStore)
     again.stop()
 
 
+def test_it_listens_on_ipv6_too(store: FragileStore) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = ForwardServer(Intake(store, SetClock(1)), host="::1", port=0)
+    server.start()
+    try:
+        with socket.create_connection(("::1", server.port), timeout=10) as connection:
+            connection.sendall(msgpack.packb(["t", *entry(1), {"chunk": "c"}]))
+            assert receive(connection) == {"ack": "c"}
+    finally:
+        server.stop()
+
+
+def test_a_port_that_is_taken_is_said_so(server: ForwardServer, store: FragileStore) -> None:
+    with pytest.raises(OSError, match="in use"):
+        ForwardServer(Intake(store, SetClock(1)), port=server.port).start()
+
+
 # --- shared key ------------------------------------------------------------------------------------------
 
 

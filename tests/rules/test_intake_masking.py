@@ -33,6 +33,8 @@ MASK = re.compile(r"\[masked:[0-9a-f]{4}\]")
         {"message": f"sending sms phone={PHONE}, ok"},
         {"message": 'body={"phone": "' + PHONE + '"}'},
         {"message": 'body={\\"phone\\": \\"' + PHONE + '\\"}'},
+        {"message": f"通知手机phone={PHONE}，receiverPhone: {PHONE}"},
+        {"message": f"a=b&customer.phone={PHONE}&c=d"},
         {"error": {"message": f"Phone: {PHONE} is invalid"}},
     ],
     ids=str,

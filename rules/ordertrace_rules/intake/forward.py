@@ -8,6 +8,7 @@ import logging
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import cast
@@ -70,7 +71,7 @@ class ForwardServer:
     @property
     def port(self) -> int:
         """The port listened on; 0 before `start`, where a free one was asked for."""
-        return self._tcp.server_address[1] if self._tcp else self._wanted_port
+        return self._tcp.port if self._tcp else self._wanted_port
 
     def start(self) -> None:
         """Listen, in threads of its own. Raises OSError where the port is taken."""
@@ -122,7 +123,7 @@ class ForwardServer:
             attempts -= 1
             tcp = _TcpServer(self, (self.host, self._wanted_port))
             try:
-                return tcp, socketserver.UDPServer((self.host, tcp.server_address[1]), _Heartbeat)
+                return tcp, _UdpServer((self.host, tcp.port), _Heartbeat)
             except OSError:
                 tcp.server_close()
                 if attempts <= 0:
@@ -218,10 +219,14 @@ class _Conversation:
 
     def _shake_hands(self) -> bool:
         handshake = Handshake(self._server.shared_key, self._server.hostname)
-        self._connection.settimeout(HANDSHAKE_SECONDS)
         self._connection.sendall(handshake.helo())
         reader = FrameReader(_HANDSHAKE_BYTES)
-        while data := self._connection.recv(4096):
+        deadline = time.monotonic() + HANDSHAKE_SECONDS
+        while (rest := deadline - time.monotonic()) > 0:
+            self._connection.settimeout(rest)
+            data = self._connection.recv(4096)
+            if not data:
+                break
             for ping in reader.feed(data):
                 proved, answer = handshake.pong(ping)
                 self._connection.sendall(answer)
@@ -249,7 +254,22 @@ class _TcpServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, owner: ForwardServer, address: tuple[str, int]) -> None:
         self.owner = owner
+        self.address_family = _family(address[0])
         super().__init__(address, _Connection)
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
 
     def handle_error(self, request: object, client_address: object) -> None:
         logger.exception("a Forward connection from %s failed", client_address)
+
+
+class _UdpServer(socketserver.UDPServer):
+    def __init__(self, address: tuple[str, int], handler: type[_Heartbeat]) -> None:
+        self.address_family = _family(address[0])
+        super().__init__(address, handler)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -7,8 +7,9 @@ so: `[masked:3f2a]`. It is 16 bits of a keyed hash: 65,536 masks for all values,
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 from ordertrace_instrumentation import vocabulary as ecs
@@ -38,7 +39,8 @@ _CARD = re.compile(r"(?<![\w.-])(?=[2-6])\d(?:[ -]?\d){12,18}(?![\w-])")
 _CARD_PREFIX = re.compile(
     r"4|5[1-5]|2[2-7]|3[0-9]|6[02-5]"
 )  # Visa, Mastercard, Amex, Diners, JCB, UnionPay …
-_MAX_NAMES = 4096  # names of fields that are remembered; a sender may invent any number
+_NAME = re.compile(r"(?<![A-Za-z0-9_.-])(?P<name>[A-Za-z][A-Za-z0-9_.-]*+)\\?[\"']?\s{0,4}[=:]\s{0,4}")
+_VALUE = re.compile(r"\\?[\"']?(?P<value>(?<=[\"'])[^\"'\\]+|[^\s,;&\"'{}()\\\]，；、。）]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +56,25 @@ class Masker:
     key: str = ""
     _by_part: frozenset[str] = field(init=False)
     _by_path: frozenset[str] = field(init=False)
-    _in_text: re.Pattern[str] = field(init=False)
-    _known: dict[str, bool] = field(init=False, default_factory=dict[str, bool])
+    _endings: tuple[str, ...] = field(init=False)
+    _named: Callable[[str], bool] = field(
+        init=False, compare=False
+    )  # remembers: names repeat with each record
 
     def __post_init__(self) -> None:
         names = [_snake(name) for name in self.names if name.strip()]
-        object.__setattr__(self, "_by_part", frozenset(n for n in names if "." not in n))
+        parts = frozenset(n for n in names if "." not in n)
+        object.__setattr__(self, "_by_part", parts)
         object.__setattr__(self, "_by_path", frozenset(n for n in names if "." in n))
-        object.__setattr__(self, "_in_text", _assignments(self._by_part))
+        object.__setattr__(self, "_endings", tuple("_" + name for name in sorted(parts)))
+        object.__setattr__(self, "_named", lru_cache(maxsize=4096)(self._is_named))
 
     def masked(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Mask a flat document in place; lists are searched through."""
         values: set[str] = set()
-        known = self._known
+        named = self._named
         for name, value in fields.items():
-            hidden = known.get(name)
-            if hidden is None:
-                hidden = self._names(name)
-            if hidden and value not in ("", None):
+            if named(name) and value not in ("", None):
                 fields[name] = self._hide(value, values)
             elif type(value) is list:
                 fields[name] = self._in_list(cast(list[Any], value), values)
@@ -89,8 +92,8 @@ class Masker:
         """
         for value in sorted(values, key=len, reverse=True):
             text = text.replace(value, self.mask(value))
-        if ("=" in text or ":" in text) and self._by_part:
-            text = self._in_text.sub(self._assigned, text)
+        if "=" in text or ":" in text:
+            text = self._assignments(text)
         return _CARD.sub(lambda m: self._card(m[0], fields or {}), text)
 
     def raw(self, record: object) -> str:
@@ -114,25 +117,13 @@ class Masker:
         ).hexdigest()
         return f"[masked:{digest}]"
 
-    def _names(self, name: str) -> bool:
-        known = self._known.get(name)
-        if known is None:
-            known = self._is_named(name)
-            if len(self._known) < _MAX_NAMES:
-                self._known[name] = known
-        return known
-
     def _is_named(self, name: str) -> bool:
         path = _snake(name)
         if path in self._by_path:
             return True
         if path in _ADDRESSES_OF_MACHINES:
             return False
-        parts = path.split(".")
-        return any(part in self._by_part or part.endswith(self._endings()) for part in parts)
-
-    def _endings(self) -> tuple[str, ...]:
-        return tuple("_" + name for name in self._by_part)
+        return any(part in self._by_part or part.endswith(self._endings) for part in path.split("."))
 
     def _hide(self, value: Any, values: set[str]) -> Any:
         if isinstance(value, Mapping):
@@ -160,7 +151,7 @@ class Masker:
         found: dict[str, Any] = {}
         for key, value in document.items():
             name = f"{prefix}{key}"
-            if self._names(name):
+            if self._named(name):
                 found[str(key)] = self._hide(value, values)
             elif isinstance(value, Mapping):
                 found[str(key)] = self._in_object(cast(Mapping[Any, Any], value), values, name + ".")
@@ -170,8 +161,16 @@ class Masker:
                 )
         return found
 
-    def _assigned(self, match: re.Match[str]) -> str:
-        return match["before"] + match["quote"] + self.mask(match["value"])
+    def _assignments(self, text: str) -> str:
+        """Mask the values in `phone=138…`, `"phone": "138 …"`; one without quotes ends at a space or comma."""
+        pieces: list[str] = []
+        done = 0
+        for found in _NAME.finditer(text):
+            value = _VALUE.match(text, found.end()) if self._named(found["name"]) else None
+            if value is not None and found.start() >= done:
+                pieces += (text[done : value.start("value")], self.mask(value["value"]))
+                done = value.end("value")
+        return "".join((*pieces, text[done:])) if pieces else text
 
     def _card(self, text: str, fields: Mapping[str, Any]) -> str:
         digits = re.sub(r"[ -]", "", text)
@@ -188,15 +187,3 @@ def _luhn(digits: str) -> bool:
 
 def _snake(name: str) -> str:
     return _HUMP.sub("_", name.strip()).replace("-", "_").lower()
-
-
-def _assignments(names: Collection[str]) -> re.Pattern[str]:
-    """`phone=138…`, `"phone": "138 …"`, `receiver-phone: 138…`; an unquoted value ends at a space or comma."""
-    any_name = (
-        "|".join(re.escape(n).replace("_", "[_-]?") for n in sorted(names, key=len, reverse=True)) or "(?!)"
-    )
-    return re.compile(
-        rf"(?P<before>(?<![A-Za-z0-9])(?:{any_name})\\?[\"']?\s{{0,4}}[=:]\s{{0,4}})"
-        r"(?P<quote>\\?[\"']?)(?P<value>(?<=[\"'])[^\"'\\]+|[^\s,;&\"'{}()\\\]]+)",
-        re.IGNORECASE,
-    )
