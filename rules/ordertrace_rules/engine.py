@@ -75,11 +75,9 @@ class Engine:
             orders = touched | self._due_orders(now) | set(also)
             changed, problems = self._judge_orders(sorted(orders), completeness)
             gaps = self._judge_services(arrivals.events, completeness)
-            written = self.incidents.settle(gaps, now)
-            if arrivals.events:
-                self.store.put_checkpoint(
-                    CHECKPOINT, arrivals.cursor, checkpoint.version if checkpoint else None
-                )
+        written = self.incidents.settle(gaps, now)
+        if arrivals.events:
+            self.store.put_checkpoint(CHECKPOINT, arrivals.cursor, checkpoint.version if checkpoint else None)
         return TickReport(
             len(arrivals.events), len(orders), orphans, changed, tuple(written), tuple(problems)
         )

@@ -59,14 +59,16 @@ class Incidents:
         written: list[str] = []
         while batch := self._store.unsettled(BATCH):
             loaded = [v for v in batch if v.value.playbook in self._playbooks]
-            assigned = self._assign(loaded)
+            with self._store.batch():
+                assigned = self._assign(loaded)
             for members in assigned.values():
                 written += self._recount(members[0].value, [v.value for v in members], gaps, now)
             strangers = [
                 v for v in batch if v.value.playbook not in self._playbooks
             ]  # their playbook is gone
-            for versioned in (*(v for members in assigned.values() for v in members), *strangers):
-                self._store.put_member(replace(versioned.value, settled=True), versioned.version)
+            with self._store.batch():
+                for versioned in (*(v for members in assigned.values() for v in members), *strangers):
+                    self._store.put_member(replace(versioned.value, settled=True), versioned.version)
         for versioned in self._store.incidents_open():
             incident = versioned.value
             if incident.id not in written and self._wants_a_look(incident, gaps, now):

@@ -28,6 +28,7 @@ from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
 from ordertrace_rules.times import format_instant, parse_instant
 from ordertrace_rules.vocabulary import in_language
 
+SHOWN = 5  # unreadable records that are named one by one
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -104,7 +105,7 @@ def backtest(
     Nothing is stored and nobody is told. Exit code 3 where records could not be read (they are counted).
     """
     catalogue = site_catalogue(context.settings, only=playbooks)
-    unreadable: Counter[str] = Counter()
+    unreadable: list[Unreadable] = []
     arrivals = _merged(context.settings, [*first, *more], mappings, unreadable)
     clock = SetClock()
     store = MemoryStore()
@@ -140,15 +141,15 @@ def _replay_rules(settings: Settings, catalogue: Catalogue, completeness: str | 
 
 
 def _merged(
-    settings: Settings, paths: Sequence[Path], mappings: Sequence[Path], unreadable: Counter[str]
+    settings: Settings, paths: Sequence[Path], mappings: Sequence[Path], unreadable: list[Unreadable]
 ) -> Iterator[ReadEvent]:
     """All files as one stream by arrival; within a file its own order holds, whatever its times say."""
 
-    def note(problem: Unreadable) -> None:
-        unreadable[problem.reason] += 1
-
     rules = site_mappings(settings, mappings)
-    streams = [_with_clock(read_events([path], rules, settings.masks, on_unreadable=note)) for path in paths]
+    streams = [
+        _with_clock(read_events([path], rules, settings.masks, on_unreadable=unreadable.append))
+        for path in paths
+    ]
     return (read for _, read in merge(*streams, key=lambda pair: pair[0]))
 
 
@@ -159,9 +160,11 @@ def _with_clock(events: Iterable[ReadEvent]) -> Iterator[tuple[int, ReadEvent]]:
         yield clock, read
 
 
-def _report_faults(result: Backtest, unreadable: Counter[str]) -> None:
-    for reason, count in sorted(unreadable.items()):
+def _report_faults(result: Backtest, unreadable: list[Unreadable]) -> None:
+    for reason, count in sorted(Counter(u.reason for u in unreadable).items()):
         click.echo(f"ordertrace: {count} records could not be read: {reason}", err=True)
+    for problem in unreadable[:SHOWN]:
+        click.echo(f"  {problem.record.file}:{problem.record.line}: {problem.detail}", err=True)
     for problem in result.problems:
         click.echo(f"ordertrace: a rule failed and was skipped: {problem}", err=True)
 

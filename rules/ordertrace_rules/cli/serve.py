@@ -21,11 +21,13 @@ from ordertrace_rules.intake.tail import FileTail
 from ordertrace_rules.scheduler import Lease, Scheduler
 from ordertrace_rules.service import Service, open_service
 from ordertrace_rules.settings import Settings
+from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.times import NS
 from ordertrace_rules.web.app import create_app
 
 WEB_THREADS = 8
 ALERT_INTERVAL = 0.5  # seconds
+RETENTION_INTERVAL = 3600.0  # seconds
 log = logging.getLogger("ordertrace")
 
 
@@ -80,7 +82,8 @@ def _running(service: Service, listener: socket.socket) -> Generator[dict[str, s
         deliveries = Scheduler(lambda: _deliver(service), None, ALERT_INTERVAL, service.alert_pulse)
         ttl = max(10.0, 3 * settings.tick_interval / NS)
         ticks = Scheduler(service.tick, Lease(service.store, ttl), settings.tick_interval / NS, service.pulse)
-        for scheduler in (deliveries, ticks):
+        retention = Scheduler(lambda: _expire(service), None, RETENTION_INTERVAL)
+        for scheduler in (deliveries, ticks, retention):
             scheduler.start()
             stack.callback(scheduler.stop)
         forward = _start_forward(service, stack)
@@ -111,6 +114,15 @@ def _start_forward(service: Service, stack: ExitStack) -> str:
         ) from None
     stack.callback(server.stop)
     return f"{settings.forward_host}:{server.port}"
+
+
+def _expire(service: Service) -> TickReport:
+    """Forget orders that ended long ago. Elasticsearch does this by itself; memory does not last so long."""
+    if isinstance(service.store, SqliteStore):
+        deleted = service.store.expire(service.clock.now() - service.settings.retention)
+        if deleted:
+            log.info("%d events of orders that ended long ago were deleted (setting: retention)", deleted)
+    return TickReport()
 
 
 def _deliver(service: Service) -> TickReport:
