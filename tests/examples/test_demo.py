@@ -2,15 +2,21 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 pytestmark = pytest.mark.timeout(240)
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,44 +27,67 @@ class Run:
     left_behind: list[str]
 
 
-def demo(directory: Path, *arguments: str) -> Run:
-    """Run the command in a session of its own; say what is left of it: files, and processes of that environment."""
-    mark = f"DEMO_RUN={directory}"
+def start(directory: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the command; its processes are known by their environment, its files by their directory."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
         "TMPDIR": str(directory),
         "DEMO_RUN": str(directory),
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "ordertrace_rules", "demo", "--format", "json", *arguments],
-        capture_output=True,
+    return subprocess.Popen(
+        [sys.executable, "-m", "ordertrace_rules", "demo", "--format", "json", "--exit", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        timeout=200,
-        check=False,
     )
-    result = json.loads(done.stdout) if done.stdout.strip() else {}
-    left = [str(path) for path in directory.iterdir()] + processes_with(mark)
-    return Run(done.returncode, result, done.stderr, left)
 
 
-def processes_with(variable: str) -> list[str]:
-    """The processes whose environment holds the variable."""
-    found: list[str] = []
+def demo(directory: Path, *arguments: str) -> Run:
+    return ended(start(directory, *arguments), directory)
+
+
+def ended(process: subprocess.Popen[str], directory: Path) -> Run:
+    """What it gave, and what is left of it: files and processes."""
+    with process:
+        stdout, stderr = process.communicate(timeout=200)
+    result = json.loads(stdout) if stdout.strip() else {}
+    left = [str(path) for path in directory.iterdir()] + list(processes_of(directory).values())
+    return Run(process.returncode, result, stderr, left)
+
+
+def processes_of(directory: Path) -> dict[int, str]:
+    """Process id -> command line, of all that live in the run's environment."""
+    mark = f"DEMO_RUN={directory}".encode()
+    found: dict[int, str] = {}
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if variable.encode() in environ.read_bytes().split(b"\0"):
-                found.append((environ.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            if mark in environ.read_bytes().split(b"\0"):
+                command = (environ.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found[int(environ.parent.name)] = command
         except OSError:
             continue
     return found
 
 
+def wait_for(directory: Path, module: str) -> int:
+    """The id of the run's process that runs `module`."""
+    return until(lambda: next((p for p, c in processes_of(directory).items() if f" {module} " in c), None))
+
+
+def until(found: Callable[[], T | None], within: float = 60.0) -> T:
+    deadline = time.monotonic() + within
+    while (value := found()) is None:
+        assert time.monotonic() < deadline, "it did not come in time"
+        time.sleep(0.05)
+    return value
+
+
 def test_the_promotion_ends_in_one_guide_that_names_inventory_and_clears_the_warehouse(
     tmp_path: Path,
 ) -> None:
-    run = demo(tmp_path, "--exit")
+    run = demo(tmp_path)
     assert run.code == 0, run.progress
     result = run.result
     assert result["outcome"] == "incident"
@@ -80,9 +109,39 @@ def test_the_promotion_ends_in_one_guide_that_names_inventory_and_clears_the_war
 
 
 def test_one_customer_at_a_time_makes_no_incident(tmp_path: Path) -> None:
-    run = demo(tmp_path, "--exit", "--load", "1", "--orders", "30")
+    run = demo(tmp_path, "--load", "1", "--orders", "30")
     assert run.code == 0, run.progress
     assert run.result["outcome"] == "no_incident"
     assert run.result["orders"] == {"placed": 70, "waiting": 0, "delivered": 70}
     assert "no incident" in run.progress
+    assert run.left_behind == []
+
+
+def test_a_service_that_dies_is_named_and_the_demo_fails(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    wait_for(tmp_path, "ordertrace_shop.storefront")
+    os.kill(wait_for(tmp_path, "ordertrace_shop.inventory"), signal.SIGKILL)
+    run = ended(process, tmp_path)
+    assert run.code == 1
+    assert "inventory ended with exit code -9" in run.progress
+    assert run.result == {}
+    assert run.left_behind == []
+
+
+def test_no_process_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    wait_for(tmp_path, "ordertrace_shop.storefront")
+    process.kill()
+    with process:
+        process.communicate()
+    until(lambda: None if processes_of(tmp_path) else True)
+
+
+def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    wait_for(tmp_path, "ordertrace_shop.storefront")
+    process.send_signal(signal.SIGINT)
+    run = ended(process, tmp_path)
+    assert run.code != 0, "there was no guide yet"
+    assert "Traceback" not in run.progress
     assert run.left_behind == []

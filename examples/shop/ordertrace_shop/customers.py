@@ -43,32 +43,42 @@ def shop(storefront: str, wishes: Sequence[Wish], clients: int, placed: Callable
     """Place all orders at the URL `storefront`, `clients` at a time.
 
     `placed` is called for each answer, from one thread at a time. Raises the first error that a customer met:
-    httpx.HTTPError.
+    httpx.HTTPError. Interrupted, it lets the orders under way end.
     """
-    queue, lock, errors = iter(wishes), threading.Lock(), list[httpx.HTTPError]()
+    queue, lock, closing = iter(wishes), threading.Lock(), threading.Event()
+    errors: list[httpx.HTTPError] = []
 
     def customer(client: httpx.Client) -> None:
         try:
-            for wish in _take(queue, lock):
+            for wish in _take(queue, lock, closing):
                 answer = client.post("/orders", json=_basket(wish)).raise_for_status().json()
                 with lock:
                     placed(Placed(answer["order_no"], answer["status"], wish.promotion))
         except httpx.HTTPError as error:
             errors.append(error)
+            closing.set()
 
     limits = httpx.Limits(max_connections=clients)
     with httpx.Client(base_url=storefront, timeout=30, trust_env=False, limits=limits) as client:
         threads = [threading.Thread(target=customer, args=(client,), daemon=True) for _ in range(clients)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            _join(threads)
+        finally:
+            closing.set()
+            _join(threads)
     if errors:
         raise errors[0]
 
 
-def _take(wishes: Iterator[Wish], lock: threading.Lock) -> Iterator[Wish]:
-    while True:
+def _join(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join()
+
+
+def _take(wishes: Iterator[Wish], lock: threading.Lock, closing: threading.Event) -> Iterator[Wish]:
+    while not closing.is_set():
         with lock:
             wish = next(wishes, None)
         if wish is None:

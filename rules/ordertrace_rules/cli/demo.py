@@ -88,7 +88,9 @@ class Scene:
 )
 @click.option("--exit", "leave", is_flag=True, help="End after the guide, on a terminal too.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option(
+    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of the guide."
+)
 def demo(load: int, orders: int, leave: bool, form: str, language: str) -> None:
     """The main job on this machine, in about a minute: a promotion, stuck orders, and the guide that says why.
 
