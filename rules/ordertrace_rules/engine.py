@@ -71,7 +71,7 @@ class Engine:
         arrivals = self.store.arrivals(checkpoint.value if checkpoint else "", BATCH)
         with self.store.batch():
             completeness = self._witness(arrivals.events, now)
-            touched, orphans = self._learn(arrivals.events)
+            touched, orphans = self._learn(arrivals.events, now)
             orders = touched | self._due_orders(now) | set(also)
             changed, problems = self._judge_orders(sorted(orders), completeness)
             gaps = self._judge_services(arrivals.events, completeness)
@@ -119,9 +119,9 @@ class Engine:
         self.store.saw({(e.action, e.service) for e in events if e.action and e.service})
         return Completeness(self.rules.completeness, current.values(), now)
 
-    def _learn(self, events: Sequence[Event]) -> tuple[set[str], int]:
+    def _learn(self, events: Sequence[Event], now: int) -> tuple[set[str], int]:
         """The orders that the new events concern, and how many of the events lead to none."""
-        touched = self.subjects.learn(events)
+        touched = self.subjects.learn(events, now)
         orphans = 0
         for event in events:
             orders = self.subjects.orders_of(event)

@@ -1,11 +1,13 @@
 """An order's events, wherever they came from and whatever id they carried."""
 
+import hashlib
 from collections.abc import Collection, Iterable
 
-from ordertrace_rules.aliases import Aliases
+from ordertrace_rules.aliases import AliasConflict, Aliases
 from ordertrace_rules.event import Event
 from ordertrace_rules.journey import MAX_EVENTS
-from ordertrace_rules.stores.protocol import Store
+from ordertrace_rules.stores.protocol import KeptAside, Store
+from ordertrace_rules.times import format_instant
 
 
 class Subjects:
@@ -32,14 +34,31 @@ class Subjects:
         """The orders that an event belongs to, as far as is known now."""
         return self._aliases.orders_of(event, self._store.bindings_from)
 
-    def learn(self, events: Iterable[Event]) -> set[str]:
-        """Teach the store the bindings in `events`. Returns the orders that a new binding may concern."""
+    def learn(self, events: Iterable[Event], now: int) -> set[str]:
+        """Teach the store the bindings in `events`. Returns the orders that a new binding may concern.
+
+        A ref that may lead to one order only and leads to two is kept aside under the reason `alias_conflict`,
+        for a person to look at.
+        """
         taught = {
             b.id: b for e in sorted(events, key=lambda e: -e.timestamp) for b in self._aliases.taught_by(e)
         }
-        news = self._store.bind(taught.values())
-        return self.orders_reached_from({b.key for b in news})
+        keys = {b.key for b in self._store.bind(taught.values())}
+        conflicts = self._aliases.conflicts(self._store.bindings_from(keys)) if keys else []
+        self._store.keep_aside(_kept(conflict, now) for conflict in conflicts)
+        return self.orders_reached_from(keys)
 
     def orders_reached_from(self, keys: Collection[str]) -> set[str]:
         """Every order that any of the keys may lead to."""
         return self._aliases.orders_reached_from(keys, self._store.bindings_from) if keys else set()
+
+
+def _kept(conflict: AliasConflict, now: int) -> KeptAside:
+    said = (
+        f"{conflict.key} leads to order {conflict.kept}, and since {format_instant(conflict.at)} to order "
+        f"{conflict.refused} too; the earlier one holds"
+    )
+    identity = hashlib.sha256(
+        f"alias_conflict\n{conflict.key}\n{conflict.refused}".encode("utf-8", "replace")
+    )
+    return KeptAside(identity.hexdigest()[:32], now, "aliases", "alias_conflict", said)
