@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ordertrace_instrumentation.identity import normalise_order_id
+from ordertrace_rules.aliases import ORDER, ref_key
 from ordertrace_rules.completeness import Completeness
 from ordertrace_rules.event import Event
 from ordertrace_rules.intake.record import printable
 from ordertrace_rules.journey import fold, set_aside
 from ordertrace_rules.service import Service
+from ordertrace_rules.stores.protocol import OrderHit
+from ordertrace_rules.stores.search import MATCHED
 from ordertrace_rules.times import format_instant
 from ordertrace_rules.vocabulary import Incident, Journey, Member, Playbook, Process, Stage, StageState
 
@@ -96,6 +99,23 @@ def trace_order(service: Service, order_id: str) -> Trace | None:
 def as_pasted(text: str) -> str:
     """An id as a person pastes it, the way the intake keeps it: trimmed, and without what nobody can see."""
     return normalise_order_id(printable(text, keep_breaks=False))
+
+
+def orders_meant(service: Service, text: str, limit: int) -> list[OrderHit]:
+    """The orders that a pasted id leads to. Where some have it whole, those of which it is the beginning are
+    left out: nobody who pastes `P-1` means `P-10`. An order that no tick has seen yet is found by its own id.
+    """
+    text = as_pasted(text)
+    hits = service.views.orders(text, limit)
+    if not hits and service.engine.subjects.events_of(text) != []:
+        return [OrderHit(text, MATCHED[ORDER])]
+    kinds = {said: kind for kind, said in MATCHED.items()}
+    whole: list[OrderHit] = []
+    for hit in hits:
+        key = ref_key(kinds.get(hit.matched, hit.matched), text)
+        if hit.order_id in service.engine.subjects.orders_reached_from([key]):
+            whole.append(hit)
+    return whole or hits
 
 
 def trace_document(trace: Trace) -> dict[str, Any]:

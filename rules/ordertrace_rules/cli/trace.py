@@ -12,7 +12,7 @@ from ordertrace_rules.cli.context import Context
 from ordertrace_rules.rendering.plain import plain
 from ordertrace_rules.stores.protocol import OrderHit
 from ordertrace_rules.times import format_instant
-from ordertrace_rules.trace import Trace, TracedStage, as_pasted, trace_document, trace_order
+from ordertrace_rules.trace import Trace, TracedStage, orders_meant, trace_document, trace_order
 from ordertrace_rules.vocabulary import LANGUAGES, in_language
 from ordertrace_rules.web.language import duration_text
 from ordertrace_rules.web.order_sentence import order_sentence
@@ -33,15 +33,10 @@ def trace(context: Context, order: str, form: str, language: str | None) -> None
     where there is none, and where an id leads to several orders: then it names them.
     """
     with context.open_service() as service:
-        found = trace_order(service, order)
+        hits = orders_meant(service, order, HITS)
+        found = trace_order(service, hits[0].order_id) if len(hits) == 1 else None
         if found is None:
-            hits = service.views.orders(as_pasted(order), HITS)
-            if len(hits) != 1:
-                _explain(order, hits)
-                sys.exit(1)
-            found = trace_order(service, hits[0].order_id)
-        if found is None:
-            _explain(order, [])
+            _explain(order, hits)
             sys.exit(1)
         if form == "json":
             click.echo(json.dumps(trace_document(found), ensure_ascii=False, indent=2))

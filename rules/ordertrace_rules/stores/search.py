@@ -11,7 +11,7 @@ from ordertrace_rules.vocabulary import Binding, Journey
 LAST = "\U0010ffff"
 """What begins with a text lies between the text and the text followed by this."""
 
-_MATCHED = {ORDER: "order id", TRACE: "trace id"}
+MATCHED = {ORDER: "order id", TRACE: "trace id"}
 _ALIASES = Aliases()
 
 
@@ -59,7 +59,7 @@ def find_orders(
     hits: dict[str, OrderHit] = {}
     for exact in (True, False):
         for order_id, kind in _found(text, exact, limit, index, bindings_from):
-            hits.setdefault(order_id, OrderHit(order_id, _MATCHED.get(kind, kind)))
+            hits.setdefault(order_id, OrderHit(order_id, MATCHED.get(kind, kind)))
             if len(hits) == limit:
                 return list(hits.values())
     return list(hits.values())

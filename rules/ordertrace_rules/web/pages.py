@@ -15,7 +15,7 @@ from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.relay import guide_of
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import MINUTE, format_instant
-from ordertrace_rules.trace import as_pasted, trace_order
+from ordertrace_rules.trace import as_pasted, orders_meant, trace_order
 from ordertrace_rules.vocabulary import Incident, Text, in_language
 from ordertrace_rules.web.access import check_form, form_token
 from ordertrace_rules.web.api import name_of_person
@@ -67,10 +67,9 @@ def pages_blueprint(service: Service) -> Blueprint:
     @blueprint.get("/search")
     def search() -> AnyResponse:
         q = as_pasted(request.args.get("q", ""))
-        hits = service.views.orders(q, HITS) if q else []
-        exact = [hit for hit in hits if hit.order_id == q]
-        if len(hits) == 1 or exact:
-            return redirect(order_path((exact or hits)[0].order_id))
+        hits = orders_meant(service, q, HITS) if q else []
+        if len(hits) == 1:
+            return redirect(order_path(hits[0].order_id))
         kept_aside = sum(service.store.count_kept_aside().values())
         page = render_template("search.html", q=q, hits=hits, kept_aside=kept_aside)
         return make_response(page, 200 if hits else 404 if q else 400)
@@ -133,7 +132,7 @@ def _live(service: Service, render: Callable[[], str]) -> AnyResponse:
     response = make_response("")
     response.set_etag(etag)
     response.vary.update(("Cookie", "Accept-Language", "Authorization"))
-    if request.if_none_match.contains(etag):
+    if request.if_none_match.contains_weak(etag):
         response.status_code = 304
         return response
     g.etag = etag

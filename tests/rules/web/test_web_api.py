@@ -181,6 +181,12 @@ def test_a_store_that_does_not_answer_is_a_503_and_not_ready(morning, client, mo
     assert client.get("/healthz").status_code == 200
 
 
+def test_a_wrong_method_is_a_problem_that_names_the_right_ones(client) -> None:
+    response = client.delete("/api/v1/incidents")
+    assert (response.status_code, response.mimetype) == (405, "application/problem+json")
+    assert "GET" in response.headers["Allow"]
+
+
 def test_records_that_were_kept_aside_are_shown_with_the_reason(morning, client) -> None:
     client.post("/api/v1/events", data="not json\n", content_type="application/x-ndjson")
     document = get(client, "/api/v1/kept-aside")

@@ -1,6 +1,7 @@
 """The OpenAPI document cannot drift: it is valid, names every route, and its schemas hold for real answers."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -32,6 +33,12 @@ def test_every_route_of_the_api_is_in_the_document_and_no_other(morning, documen
         for method, operation in methods.items()
     }
     assert routes == written
+
+
+def test_every_path_is_explained_in_the_docs(document) -> None:
+    docs = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    written = set(re.findall(r"^\| `(?:GET|POST) (/api/\S+?)`", docs, re.M))
+    assert written == set(document["paths"])
 
 
 def test_every_parameter_that_a_route_reads_is_in_the_document(document) -> None:

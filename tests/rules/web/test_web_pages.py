@@ -110,6 +110,26 @@ def test_an_exact_id_wins_over_longer_ones(morning, client) -> None:
     assert client.get("/search?q=SO-1").headers["Location"] == "/orders/SO-1"
 
 
+def test_a_whole_payment_id_wins_over_longer_ones(morning, client) -> None:
+    for order in ("SO-1", "SO-11"):
+        morning.paid(order, HOUR)
+    morning.service.tick()
+    assert client.get("/search?q=P-SO-1").headers["Location"] == "/orders/SO-1"
+
+
+def test_one_id_of_two_kinds_gives_a_choice(scene) -> None:
+    scene.paid("1001", 0)
+    scene.says("payment", "payment.captured", 0, **{"order.id": "B-1", "order.refs.payment_id": "1001"})
+    scene.pass_to(MINUTE)
+    page = scene.client().get("/search?q=1001").text
+    assert "found by its order id" in page and "found by its payment_id" in page
+
+
+def test_an_order_that_no_tick_has_seen_is_found(scene) -> None:
+    scene.paid("NEW-1", 0)
+    assert scene.client().get("/search?q=NEW-1").headers["Location"] == "/orders/NEW-1"
+
+
 def test_several_orders_give_a_choice_with_the_reason(scene) -> None:
     for order in ("A-1", "B-1"):
         scene.says("payment", "payment.captured", 0, **{"order.id": order, "order.refs.payment_id": "MERGED"})
