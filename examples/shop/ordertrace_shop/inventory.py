@@ -29,7 +29,13 @@ def create_app(stock: Stock) -> Flask:
                 reservation = stock.deduct(order_no, sku, quantity)
             except DeductFailed as failure:
                 log.warning("%s", failure)
-                event("inventory.reserve_failed", outcome="failure", reason=failure.reason, sku=sku)
+                event(
+                    "inventory.reserve_failed",
+                    outcome="failure",
+                    reason=failure.reason,
+                    message=failure,
+                    sku=sku,
+                )
                 refused = 503 if failure.reason == "lock_timeout" else 409
                 return jsonify(error=str(failure), reason=failure.reason), refused
             link(reservation_id=reservation.id)

@@ -99,10 +99,14 @@ class Checkout:
     def _deduct(self, order_no: str, basket: Basket) -> str | None:
         asked = {"order_no": order_no, "sku": basket.sku, "quantity": basket.quantity}
         try:
-            return _created(self._inventory.post("/deductions", asked))["reservation_id"]
+            answer = self._inventory.post("/deductions", asked)
         except requests.RequestException as error:
-            log.warning("inventory did not deduct: %s", error)
+            log.warning("inventory did not answer: %s", error)
             return None
+        if not answer.ok:
+            log.warning("inventory answered %d: deduct failed", answer.status_code)
+            return None
+        return answer.json()["reservation_id"]
 
     def _release(self, order_no: str, reservation_id: str, basket: Basket) -> bool:
         asked = {
