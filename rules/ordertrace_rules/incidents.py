@@ -110,8 +110,9 @@ class Incidents:
         for _ in range(ATTEMPTS):
             versioned = self._store.incident(sample.incident)
             old = versioned.value if versioned is not None else None
-            new = _counted(old, sample, members, self._store.count_members(sample.incident), playbook, now)
-            new = replace(new, explained_by=self._explanation(new, gaps))
+            counts = self._store.count_members(sample.incident)
+            new = _counted(old, sample, members, counts, playbook, now)
+            new = replace(new, explained_by=self._explanation(new, counts, gaps))
             new = self._diagnosed(new, playbook, now)
             new = _with_transition(old, new, self._rules.patience, now)
             if new == old:
@@ -126,18 +127,15 @@ class Incidents:
             f"incident {sample.incident} was written by others {ATTEMPTS} times in a row; tick again"
         )
 
-    def _explanation(self, incident: Incident, gaps: LogGaps) -> str:
+    def _explanation(self, incident: Incident, counts: MemberCounts, gaps: LogGaps) -> str:
+        """The incident that explains this one: missing logs, or what explains each of its open members."""
         if not incident.is_open:
             return ""
-        if (
-            incident.certainty == "unverified"
-            and incident.missing
-            and gaps.services.issuperset(incident.missing)
-        ):
+        if _is_explained_by(gaps, incident):
             return gaps.incident
-        open_members = self._store.members(incident.id, ("open",), limit=BATCH)
-        explanations = {m.explained_by for m in open_members}
-        return min(explanations) if explanations and "" not in explanations else ""
+        if counts.explained < counts.open:
+            return ""
+        return self._store.members(incident.id, ("open",), limit=1)[0].explained_by
 
     def _diagnosed(self, incident: Incident, playbook: Playbook, now: int) -> Incident:
         if not self._wants_diagnosis(incident, now):
@@ -162,9 +160,18 @@ class Incidents:
         ripe = ripe and (incident.certainty == "firm" or now - incident.detected_at >= self._rules.patience)
         return (
             ripe
-            or self._explanation(incident, gaps) != incident.explained_by
+            or _is_explained_by(gaps, incident) != (incident.explained_by == gaps.incident != "")
             or self._wants_diagnosis(incident, now)
         )
+
+
+def _is_explained_by(gaps: LogGaps, incident: Incident) -> bool:
+    """Unverified for want of nothing but the logs that are known to be missing."""
+    return (
+        incident.certainty == "unverified"
+        and bool(incident.missing)
+        and gaps.services.issuperset(incident.missing)
+    )
 
 
 def incident_id(playbook: str, group: str, episode: int) -> str:

@@ -147,7 +147,11 @@ def _merged(
 
     rules = site_mappings(settings, mappings)
     streams = [
-        _with_clock(read_events([path], rules, settings.masks, on_unreadable=unreadable.append))
+        _with_clock(
+            read_events(
+                [path], rules, settings.masks, mask_key=settings.mask_key, on_unreadable=unreadable.append
+            )
+        )
         for path in paths
     ]
     return (read for _, read in merge(*streams, key=lambda pair: pair[0]))
