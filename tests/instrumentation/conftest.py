@@ -40,7 +40,7 @@ class Receiver:
         self.times: list[int] = []
         self.tags: list[str] = []
         self.ack: Callable[[str], str] = lambda chunk: chunk
-        self._connections: list[socket.socket] = []
+        self.connections: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -51,7 +51,7 @@ class Receiver:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self._connections.append(connection)
+            self.connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -86,7 +86,7 @@ class Receiver:
         return [record for record in self.records if record.get("event.action") == action]
 
     def close(self) -> None:
-        for one in (self._listener, *self._connections):
+        for one in (self._listener, *self.connections):
             try:
                 one.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits on it
             except OSError:

@@ -119,3 +119,21 @@ import os; os._exit(0)
     child.communicate()
     assert int(stalled) > 50
     assert float(seconds) < 10
+
+
+def test_a_record_made_in_the_middle_of_a_write_is_counted_and_breaks_no_sequence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a signal handler or a finaliser does, in the thread that holds the transport's lock."""
+    transport = LineTransport(tmp_path / "records.log")
+    write = os.write
+
+    def write_and_log(fd: int, data: bytes) -> int:
+        transport.ship({"message": "inner"}, 0)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", write_and_log)
+    for _ in range(3):
+        transport.ship({"message": "outer"}, 0)
+    assert sequences(tmp_path / "records.log") == [1, 2, 3]
+    assert transport.losses.snapshot() == {"reentrant": 3}

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ordertrace_instrumentation import configure, event, shutdown
+from ordertrace_instrumentation import configure, event, shim, shutdown
 from ordertrace_instrumentation.shim import current_shim
+from ordertrace_instrumentation.transports.spool import adopt_spool
 
 
 def run(code: str, **environment: str) -> subprocess.Popen[str]:
@@ -96,6 +98,8 @@ def test_a_forked_child_is_an_instance_of_its_own_with_a_sender_that_works(
         assert len(said) == 150 and instance != receiver.of("parent.after")[0]["service.instance.id"]
         own = [r["event.sequence"] for r in receiver.records if r["service.instance.id"] == instance]
         assert own == list(range(1, 153))
+        assert len(receiver.connections) == 2  # the parent's was not cut by the child
+        receiver.connections.clear()
         shutdown()
         parents = [r["event.sequence"] for r in receiver.records if r["service.instance.id"] != instance]
         assert parents == [1, 2, 3, 4]
@@ -147,6 +151,58 @@ for t in threads: t.join()
 os._exit(7)
 """
     assert run(code, SPOOL=str(tmp_path)).wait(60) == 7
+
+
+def test_a_child_holds_nothing_of_its_parents(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    """The parent's spool can be adopted although a child that never logged lives on."""
+    configure("shop", transport="forward://127.0.0.1:1", spool_dir=tmp_path)
+    (directory,) = tmp_path.iterdir()
+    reading, writing = os.pipe()
+    ready, say_ready = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        os.write(say_ready, b"x")
+        os.read(reading, 1)  # until the parent closes its end
+        os._exit(0)
+    try:
+        os.read(ready, 1)
+        current_shim().abandon()  # what the kernel does for a parent that is killed
+        orphan = adopt_spool(directory)
+        assert orphan is not None
+        orphan.abandon()
+    finally:
+        for end in (writing, reading, ready, say_ready):
+            os.close(end)
+        os.waitpid(child, 0)
+
+
+def test_a_lock_held_by_another_thread_at_the_fork_holds_up_no_child(
+    tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
+    configure("shop", transport=f"file:{tmp_path}/r.log")
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with shim._process.lock, current_shim().transports[0]._lock:  # type: ignore[attr-defined]
+            held.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # a child that hangs ends by itself, with a status that tells
+        event("child.said")
+        shutdown()
+        os._exit(0)
+    try:
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        holder.join()
+    assert any(r["event.action"] == "child.said" for r in lines(tmp_path / "r.log"))
 
 
 def test_sigkill_loses_no_record_whose_call_had_returned(

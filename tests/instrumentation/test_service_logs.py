@@ -205,13 +205,13 @@ def test_capture_leaves_basic_config_and_the_services_format_as_they_are(
     root.handlers = []
     stream = io.StringIO()
     logging.basicConfig(level=logging.INFO, stream=stream, format="%(levelname)s %(message)s")
-    seen: list[dict[str, Any]] = []
-    root.handlers[0].addFilter(lambda record: seen.append(dict(record.__dict__)) or True)
+    seen: list[logging.LogRecord] = []
+    root.handlers[0].addFilter(lambda record: seen.append(record) or True)
     with order("SO-1"):
         logging.getLogger("shop.checkout").info("paid", extra={"sku": "A"})
         logging.getLogger("shop.checkout").debug("not at INFO")
     assert stream.getvalue() == "INFO paid\n"
-    assert not [name for name in seen[0] if "order" in name or "trace" in name]
+    assert not [name for name in seen[0].__dict__ if "order" in name or "trace" in name]
     records = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(r["order.id"], r["labels.sku"]) for r in records if "message" in r] == [("SO-1", "A")]
 
