@@ -8,8 +8,9 @@ from markupsafe import Markup
 def visible(value: object) -> object:
     """The value as a template prints it; escaping comes after this and is not its business.
 
-    Control characters become their pictures (␀, ␊, ␛); characters that only steer the display (overrides of
-    the writing direction, zero-width ones), line separators and lone surrogates become ⟨U+202E⟩.
+    A line break becomes ↵, a tab a space; other control characters, those that only steer the display (overrides
+    of the writing direction, zero-width ones), line separators and lone surrogates become ‹U+202E›. The pictures
+    of control characters (U+2400 ff.) would say it shorter, but common fonts lack them.
     """
     if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
@@ -19,11 +20,8 @@ def visible(value: object) -> object:
 def _sign(character: str) -> str:
     if character.isprintable():
         return character
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    if unicodedata.category(character) == "Zs":  # wide and narrow spaces
+    if character == "\n":
+        return "\u21b5"
+    if character == "\t" or unicodedata.category(character) == "Zs":  # wide and narrow spaces
         return " "
-    return f"\u27e8U+{code:04X}\u27e9"
+    return f"\u2039U+{ord(character):04X}\u203a"

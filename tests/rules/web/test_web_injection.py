@@ -117,6 +117,20 @@ def test_what_is_searched_for_is_shown_as_text(client, nasty) -> None:
     assert_harmless(page.text)
 
 
+def test_a_message_of_several_lines_is_one_message_with_marked_breaks(scene) -> None:
+    scene.says("payment", "payment.captured", 0, order__id="N-1", message="first\n2026-01-01 fake\tline")
+    page = scene.client().get("/orders/N-1").text
+    assert "<bdi>first</bdi>↵<br><bdi>2026-01-01 fake line</bdi>" in page
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [("a\x1b[31m", "a‹U+001B›[31m"), ("a\u202eb", "a‹U+202E›b"), ("a\nb", "a↵b"), ("\ud800", "‹U+D800›")],
+)
+def test_what_cannot_be_seen_is_shown_as_a_sign(raw, shown) -> None:
+    assert visible(raw) == shown
+
+
 def test_an_error_shows_what_was_asked_as_text(client) -> None:
     page = client.get("/incidents/%3Cimg%20src=x%20onerror=alert(1)%3E")
     assert page.status_code == 404

@@ -1,10 +1,13 @@
 """The pages, as a browser without a script gets them."""
 
 import re
+import threading
+from dataclasses import replace
 
 import pytest
 
 from ordertrace_rules.times import HOUR, MINUTE, NS
+from ordertrace_rules.web.app import create_app
 
 
 def test_open_incidents_say_verdict_count_amount_since_cause_and_age(client) -> None:
@@ -182,6 +185,28 @@ def test_chinese_pages_hold_the_chinese_guide(client) -> None:
     assert "等待出库" in client.get("/orders/SO-1?lang=zh").text
 
 
+def test_missing_logs_are_an_incident_with_a_page_of_its_own(scene) -> None:
+    scene.says("inventory", "heartbeat", 0, **{"service.instance.id": "i1"})
+    scene.pass_to(HOUR)
+    client = scene.client()
+    [incident] = client.get("/api/v1/incidents").get_json()["incidents"]
+    assert incident["playbook"] == "logs_missing"
+    for language in ("en", "zh"):
+        page = client.get(f"/incidents/{incident['id']}?lang={language}")
+        assert page.status_code == 200
+        assert '<span class="id"><bdi>inventory</bdi></span>' in page.text
+
+
+def test_an_incident_whose_playbook_is_gone_still_has_a_page(morning) -> None:
+    catalogue = replace(morning.service.catalogue, playbooks=())
+    client = create_app(replace(morning.service, catalogue=catalogue)).test_client()
+    assert client.get("/").status_code == 200
+    assert "no longer loaded" in client.get("/incidents/paid_not_reserved-1").text
+    assert client.get("/orders/SO-1").status_code == 200
+    assert client.get("/api/v1/incidents").get_json()["incidents"][0]["verdict"] is None
+    assert client.get("/api/v1/incidents/paid_not_reserved-1/guide").status_code == 404
+
+
 def test_an_id_with_too_many_events_is_set_aside_in_words(scene, monkeypatch) -> None:
     monkeypatch.setattr("ordertrace_rules.subjects.MAX_EVENTS", 3)
     for number in range(5):
@@ -191,15 +216,9 @@ def test_an_id_with_too_many_events_is_set_aside_in_words(scene, monkeypatch) ->
 
 
 def test_the_factory_starts_no_thread_and_reads_no_store(scene, monkeypatch) -> None:
-    import threading
-
-    from ordertrace_rules.web.app import create_app
-
     class Untouched:
         def __getattr__(self, name: str) -> object:
             raise AssertionError(f"the factory used the store: {name}")
-
-    from dataclasses import replace
 
     before = threading.active_count()
     create_app(replace(scene.service, store=Untouched(), views=Untouched()))
