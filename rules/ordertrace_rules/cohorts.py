@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ordertrace_rules.catalogue import Catalogue
-from ordertrace_rules.diagnosis.cohort import Case
+from ordertrace_rules.diagnosis.cohort import Case, fingerprint
 from ordertrace_rules.diagnosis.diagnose import diagnose
 from ordertrace_rules.stores.protocol import Store
 from ordertrace_rules.subjects import Subjects
 from ordertrace_rules.times import DAY
 from ordertrace_rules.vocabulary import Diagnosis, Incident, Journey, Member, Playbook, Process
 
+READ = 5_000  # members, and journeys past the stage, among which the sample is drawn
 AFFECTED = 500
 HEALTHY = 1_000
 LATELY = 7 * DAY
@@ -38,31 +39,35 @@ class Cohorts:
             return None
         try:
             members = self._members(incident)
-            affected = self._cases(order for m in members for order in m.order_ids)
+            orders = list(dict.fromkeys(order for m in members for order in m.order_ids))
+            known = set(orders)
             stage = _stage(playbook, process, members)
-            healthy = self._cases(self._healthy(incident, process, stage, members))
-            return diagnose(affected, healthy, process, playbook.suspects)
+            others = [o for o in self._in_time(incident, process, stage) if o not in known]
+            return diagnose(
+                self._cases(_drawn(orders, AFFECTED)),
+                self._cases(_drawn(others, HEALTHY)),
+                process,
+                playbook.suspects,
+                affected_of=max(incident.open_count, len(orders)),
+                healthy_of=len(others),
+            )
         except Exception:
             log.exception("diagnosis of incident %s failed", incident.id)
             return None
 
     def _members(self, incident: Incident) -> list[Member]:
         """Its open members; once none is open, those that were."""
-        return self._store.members(incident.id, ("open",), limit=AFFECTED) or self._store.members(
-            incident.id, ("resolved",), limit=AFFECTED
+        return self._store.members(incident.id, ("open",), limit=READ) or self._store.members(
+            incident.id, ("resolved",), limit=READ
         )
 
-    def _healthy(
-        self, incident: Incident, process: Process, stage: str, members: Sequence[Member]
-    ) -> Iterable[str]:
+    def _in_time(self, incident: Incident, process: Process, stage: str) -> Iterable[str]:
+        """Orders that passed the stage in time, lately."""
         if not stage:
             return []
         until = incident.resolved_at if incident.resolved_at is not None else _END_OF_TIME
-        journeys = self._store.journeys_past(process.id, stage, incident.since - LATELY, until, HEALTHY)
-        affected = {order for m in members for order in m.order_ids}
-        return [
-            order for j in journeys if _in_time(j, stage) for order in j.order_ids if order not in affected
-        ]
+        journeys = self._store.journeys_past(process.id, stage, incident.since - LATELY, until, READ)
+        return [order for j in journeys if _in_time(j, stage) for order in j.order_ids]
 
     def _cases(self, orders: Iterable[str]) -> list[Case]:
         cases: list[Case] = []
@@ -71,6 +76,11 @@ class Cohorts:
             if events:
                 cases.append(Case(order_id, tuple(events)))
         return cases
+
+
+def _drawn(orders: Sequence[str], count: int) -> list[str]:
+    """At most `count` of them, by a hash of their ids: neither time nor the order given decides which."""
+    return sorted(orders, key=lambda order: (fingerprint(order), order))[:count]
 
 
 def _stage(playbook: Playbook, process: Process, members: Sequence[Member]) -> str:

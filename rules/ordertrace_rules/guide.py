@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from ordertrace_rules.locales.catalogue import number, say
-from ordertrace_rules.times import format_instant
+from ordertrace_rules.times import NS, format_instant
 from ordertrace_rules.vocabulary import (
     Diagnosis,
     Guide,
@@ -99,7 +99,7 @@ def _happened(incident: Incident, playbook: Playbook, subjects: Text, base_url: 
         if amount
     ]
     if incident.state == "acknowledged" and incident.acknowledged_at is not None:
-        at = format_instant(incident.acknowledged_at)
+        at = format_instant(incident.acknowledged_at, unit=NS)
         lines.append(Line(say("status_acknowledged", by=incident.acknowledged_by or "?", at=at)))
     if incident.explained_by:
         href = f"{base_url}/incidents/{quote(incident.explained_by, safe='')}" if base_url else ""
@@ -111,7 +111,9 @@ def _happened(incident: Incident, playbook: Playbook, subjects: Text, base_url: 
 
 def _state(incident: Incident, subjects: Text) -> Text:
     if incident.state == "resolved":
-        at = format_instant(incident.resolved_at if incident.resolved_at is not None else incident.updated_at)
+        at = format_instant(
+            incident.resolved_at if incident.resolved_at is not None else incident.updated_at, unit=NS
+        )
         return say("status_resolved", at=at, resolved=incident.resolved_count, subjects=subjects)
     if incident.state == "withdrawn":
         return say("status_withdrawn", withdrawn=incident.withdrawn_count, subjects=subjects)
@@ -119,8 +121,8 @@ def _state(incident: Incident, subjects: Text) -> Text:
         "affected_open",
         count=incident.open_count,
         subjects=subjects,
-        since=format_instant(incident.since or incident.opened_at),
-        detected=format_instant(incident.detected_at),
+        since=format_instant(incident.since or incident.opened_at, unit=NS),
+        detected=format_instant(incident.detected_at, unit=NS),
     )
 
 
@@ -239,7 +241,7 @@ def _orders(incident: Incident, members: Sequence[Member], base_url: str) -> Ite
 
 
 def _order(order: str, member: Member, base_url: str) -> Line:
-    since = format_instant(member.since or member.opened_at)
+    since = format_instant(member.since or member.opened_at, unit=NS)
     text = (
         say("order_since", order=order, since=since)
         if member.amount is None

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 
 NS: int = 1_000_000_000
+MILLISECOND: int = 1_000_000
 MINUTE: int = 60 * NS
 HOUR: int = 60 * MINUTE
 DAY: int = 24 * HOUR
@@ -44,9 +45,12 @@ def parse_instant(text: str) -> int:
     return nanoseconds - _offset_seconds(offset) * NS
 
 
-def format_instant(instant: int) -> str:
-    """Write an instant as RFC 3339 in UTC with as many digits (0, 3, 6 or 9) as it needs."""
-    seconds, nanos = divmod(instant, NS)
+def format_instant(instant: int, *, unit: int = 1) -> str:
+    """Write an instant as RFC 3339 in UTC with as many digits (0, 3, 6 or 9) as it needs.
+
+    `unit` cuts it to whole units first: `NS` for a sentence, in which nobody reads fractions of a second.
+    """
+    seconds, nanos = divmod(instant - instant % unit, NS)
     text = (_EPOCH + _SECOND * seconds).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     if nanos == 0:
         return text + "Z"

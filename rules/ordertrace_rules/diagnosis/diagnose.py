@@ -20,15 +20,20 @@ def diagnose(
     healthy: Sequence[Case],
     process: Process | None = None,
     suspects: Sequence[str] = (),
+    *,
+    affected_of: int = 0,
+    healthy_of: int = 0,
 ) -> Diagnosis:
     """Compare affected subjects with healthy ones that passed the same stage lately.
 
     `suspects` are services that people accuse first: they lead the cleared. The result depends on the
-    arguments alone, not on their order; what was left out by sampling it says itself.
+    arguments alone, not on their order; what was left out by sampling it says itself. `affected_of` and
+    `healthy_of` tell how many there were where the caller had drawn a sample already.
     """
-    sampled = _sampled(len(affected), len(healthy))
+    affected_of, healthy_of = max(affected_of, len(affected)), max(healthy_of, len(healthy))
     affected = sample(affected, parameters.MAX_AFFECTED)
     healthy = sample(healthy, parameters.MAX_HEALTHY)
+    sampled = _sampled((len(affected), affected_of, "affected"), (len(healthy), healthy_of, "healthy"))
     ours, theirs = _observe(affected, healthy)
     stops, words = stopped_at(ours, process), last_words(ours)
     if not ours or len(theirs) < parameters.MIN_HEALTHY:
@@ -88,13 +93,6 @@ def _suspect(finding: Finding, noise: float) -> Suspect:
     return Suspect(finding.service, round(finding.score, 4), finding.score > noise, finding.kind, evidence)
 
 
-def _sampled(affected: int, healthy: int) -> str:
-    said = [
-        f"{limit:,} of {count:,} {name}"
-        for count, limit, name in (
-            (affected, parameters.MAX_AFFECTED, "affected"),
-            (healthy, parameters.MAX_HEALTHY, "healthy"),
-        )
-        if count > limit
-    ]
+def _sampled(*cohorts: tuple[int, int, str]) -> str:
+    said = [f"{taken:,} of {count:,} {name}" for taken, count, name in cohorts if taken < count]
     return f"Looked at {' and '.join(said)} subjects, drawn by a hash of their id." if said else ""

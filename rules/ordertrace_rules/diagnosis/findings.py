@@ -7,7 +7,7 @@ from typing import Literal
 from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.templates import text_of
 from ordertrace_rules.event import Event
-from ordertrace_rules.times import format_duration, format_instant
+from ordertrace_rules.times import MILLISECOND, format_duration, format_instant
 from ordertrace_rules.vocabulary import Count, Text
 
 Kind = Literal["succession", "latency", "new_error", "attribute"]
@@ -48,7 +48,7 @@ def line_of(event: Event) -> str:
     """A record as one line for a person, at most 300 characters, without line breaks."""
     said = text_of(event) or " ".join(filter(None, (event.error_type, event.error_message)))
     parts = [
-        format_instant(event.timestamp),
+        format_instant(event.timestamp, unit=MILLISECOND),
         event.service,
         event.level,
         event.action,
