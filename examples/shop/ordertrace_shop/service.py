@@ -49,7 +49,9 @@ def parse_options(service: str, *peers: str) -> Options:
 
 def listen(app: Flask, options: Options) -> None:
     """Serve until SIGTERM or Ctrl-C; then leave normally, so that logs are flushed at exit."""
-    server: Any = create_server(app, host=HOST, port=options.port, threads=options.threads)
+    server: Any = create_server(
+        app, host=HOST, port=options.port, threads=options.threads, connection_limit=100 + 2 * options.threads
+    )
     signal.signal(signal.SIGTERM, _leave)
     address = {"http": f"http://{HOST}:{server.effective_port}"}
     if options.ready_file is not None:
