@@ -30,6 +30,21 @@ def test_a_page_fits_a_phone_without_scrolling_sideways(site, open_page, path, l
     assert page.evaluate(NO_OVERFLOW)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_two_texts_of_the_stages_overlap_on_a_phone(site, open_page, language) -> None:
+    page = open_page(f"{site.url}/orders/SO-1?lang={language}", width=375)
+    overlaps = page.evaluate(
+        """() => {
+          const texts = [...document.querySelectorAll('svg.gantt text')].filter(t => t.textContent.trim());
+          const boxes = texts.map(t => t.getBoundingClientRect());
+          const clash = (a, b) => a.left < b.right && b.left < a.right && a.top + 4 < b.bottom && b.top + 4 < a.bottom;
+          return texts.flatMap((t, i) => texts.slice(i + 1).filter((_, j) => clash(boxes[i], boxes[i + 1 + j]))
+            .map(u => t.textContent + ' / ' + u.textContent));
+        }"""
+    )
+    assert overlaps == []
+
+
 def test_a_very_long_id_fits_a_phone(site, open_page) -> None:
     site.scene.refused("W" * 200, 0, **{"labels.promotion": "x" * 900, "message": "y" * 4000})
     page = open_page(f"{site.url}/orders/{'W' * 200}", width=375)
