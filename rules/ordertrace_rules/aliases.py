@@ -9,7 +9,7 @@ not on the order in which it grew.
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ordertrace_rules.event import ABSENT_IDS, Event
+from ordertrace_rules.event import Event
 from ordertrace_rules.times import DAY
 from ordertrace_rules.vocabulary import Binding
 
@@ -77,7 +77,7 @@ class Aliases:
 
     def taught_by(self, event: Event) -> list[Binding]:
         """The bindings that one event teaches."""
-        refs = [(kind, value) for kind, value in event.refs.items() if value.lower() not in ABSENT_IDS]
+        refs = list(event.refs.items())
         if event.order_id:
             order = order_key(event.order_id)
             taught = [Binding(ref_key(k, v), order, event.timestamp, self._issuer(k, event)) for k, v in refs]

@@ -12,15 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ordertrace_instrumentation import vocabulary as ecs
-from ordertrace_instrumentation.identity import normalise_order_id
+from ordertrace_instrumentation.identity import ABSENT_IDS, normalise_order_id
 from ordertrace_rules.errors import RecordError
 from ordertrace_rules.times import format_instant, parse_instant
 
 Document = Mapping[str, Any]
 OUTCOMES = ("success", "failure", "unknown")
-ABSENT_IDS = frozenset({"", "-", "null", "none", "nil", "undefined", "nan", "n/a"})
-"""What loggers write where they have no order id. An event with one of these has no order."""
-
 _MAX_INSTANT = parse_instant("2262-04-11T00:00:00Z")  # what 64 bits of nanoseconds hold
 
 

@@ -26,6 +26,7 @@ from ordertrace_rules.times import NS
 from ordertrace_rules.web.app import create_app
 
 WEB_THREADS = 8
+WEB_CONNECTIONS = 1_000  # idle tabs and scrapers hold theirs; a thread is busy only for a request
 ALERT_INTERVAL = 0.5  # seconds
 RETENTION_INTERVAL = 3600.0  # seconds
 log = logging.getLogger("ordertrace")
@@ -76,7 +77,11 @@ def _running(service: Service, listener: socket.socket) -> Generator[dict[str, s
     settings = service.settings
     with ExitStack() as stack:
         web = create_server(
-            create_app(service), sockets=[listener], threads=WEB_THREADS, clear_untrusted_proxy_headers=True
+            create_app(service),
+            sockets=[listener],
+            threads=WEB_THREADS,
+            connection_limit=WEB_CONNECTIONS,
+            clear_untrusted_proxy_headers=True,
         )
         stack.callback(web.close)
         deliveries = Scheduler(lambda: _deliver(service), None, ALERT_INTERVAL, service.alert_pulse)

@@ -6,7 +6,8 @@ from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
 from ordertrace_rules.stores.protocol import Store, Views
-from ordertrace_rules.stores.sqlite import SqliteStore, SqliteViews
+from ordertrace_rules.stores.sqlite import SqliteStore
+from ordertrace_rules.stores.sqlite_views import SqliteViews
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,7 @@ from ordertrace_rules.stores.protocol import (
     Versioned,
 )
 from ordertrace_rules.stores.retention import Expired, expire
-from ordertrace_rules.stores.sqlite_views import SqliteViews
 from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, MemberStatus
-
-__all__ = ["SqliteStore", "SqliteViews"]
 
 
 class SqliteStore:

@@ -1,7 +1,6 @@
 """What pages read of the SQLite store: columns and single pages of documents."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from ordertrace_rules.aliases import ORDER, order_key
 from ordertrace_rules.stores.codec import decode
@@ -9,16 +8,14 @@ from ordertrace_rules.stores.database import Row, answering, marks
 from ordertrace_rules.stores.paging import incident_page, page_position
 from ordertrace_rules.stores.protocol import OrderHit, Page
 from ordertrace_rules.stores.search import LAST, SearchKey, find_orders
+from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.vocabulary import Incident
-
-if TYPE_CHECKING:
-    from ordertrace_rules.stores.sqlite import SqliteStore
 
 
 class SqliteViews:
     """`Views` of a SqliteStore; it shares the store's connections."""
 
-    def __init__(self, store: "SqliteStore") -> None:
+    def __init__(self, store: SqliteStore) -> None:
         self._store = store
         self._database = store.database
 

@@ -8,7 +8,8 @@ import pytest
 from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
 from ordertrace_rules.stores.opening import OpenStore
 from ordertrace_rules.stores.protocol import Store, Views
-from ordertrace_rules.stores.sqlite import SqliteStore, SqliteViews
+from ordertrace_rules.stores.sqlite import SqliteStore
+from ordertrace_rules.stores.sqlite_views import SqliteViews
 
 
 def open_memory(directory: Path) -> OpenStore:

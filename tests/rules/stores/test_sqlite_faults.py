@@ -16,7 +16,8 @@ import pytest
 from ordertrace_rules.errors import Conflict, StoreUnavailable
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.schema import STEPS
-from ordertrace_rules.stores.sqlite import SqliteStore, SqliteViews
+from ordertrace_rules.stores.sqlite import SqliteStore
+from ordertrace_rules.stores.sqlite_views import SqliteViews
 from ordertrace_rules.vocabulary import Journey
 
 DEADLINE = 30.0  # seconds that a child process may take

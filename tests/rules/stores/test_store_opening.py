@@ -8,7 +8,8 @@ from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.settings import load_settings
 from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
 from ordertrace_rules.stores.opening import open_store
-from ordertrace_rules.stores.sqlite import SqliteStore, SqliteViews
+from ordertrace_rules.stores.sqlite import SqliteStore
+from ordertrace_rules.stores.sqlite_views import SqliteViews
 from ordertrace_rules.vocabulary import Journey
 
 

@@ -11,7 +11,8 @@ from ordertrace_rules.aliases import keys_of
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.protocol import KeptAside, Presence
 from ordertrace_rules.stores.retention import BATCH, Expired
-from ordertrace_rules.stores.sqlite import SqliteStore, SqliteViews
+from ordertrace_rules.stores.sqlite import SqliteStore
+from ordertrace_rules.stores.sqlite_views import SqliteViews
 from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, StageState, Transition
 
 BEFORE = 100

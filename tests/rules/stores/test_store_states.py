@@ -14,7 +14,8 @@ from ordertrace_rules.errors import Conflict
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
 from ordertrace_rules.stores.protocol import KeptAside, Store, Views
-from ordertrace_rules.stores.sqlite import SqliteStore, SqliteViews
+from ordertrace_rules.stores.sqlite import SqliteStore
+from ordertrace_rules.stores.sqlite_views import SqliteViews
 from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, StageState, Transition
 
 names = st.sampled_from(["A", "a", "A%", "A_", "AB", "é", "", "A\x00"])
