@@ -34,8 +34,10 @@ OPTIONAL = {"flask": "flask.py", "requests": "requests.py", "opentelemetry.sdk":
 
 PROVIDED_BY = {
     "fluent": "fluent-logger",
+    "markdown_it": "markdown-it-py",
     "markupsafe": "flask",
     "opentelemetry": "opentelemetry-api",
+    "openapi_spec_validator": "openapi-spec-validator",
     "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry.sdk": "opentelemetry-sdk",
     "prometheus_client": "prometheus-client",
@@ -105,7 +107,7 @@ def requirements() -> dict[str, set[str]]:
         names = set[str]()
         for line in filter(None, text.splitlines()):
             name, inner = re.fullmatch(r"([\w-]+)(?:\[(.+)\])?.*", line.strip()).groups()  # pyright: ignore
-            if inner:
+            if name == "ordertrace":
                 names |= set().union(*(brought[each.strip()] for each in inner.split(",")))
             else:
                 names.add(name.lower())
@@ -150,6 +152,20 @@ def test_no_dependency_is_declared_that_nothing_imports() -> None:
         set().union(*(brought[extra] for extra in ("", "server", "flask", "requests", "otlp"))) - used
         == set()
     )
+
+
+def test_what_tests_and_benchmarks_import_is_declared_for_them() -> None:
+    paths = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+    local = {path.stem for path in paths}
+    wanted = {module for path in paths for module, _ in imports(path) if is_third_party(module)}
+    brought = requirements()["test"] | requirements()[""]
+    assert {m for m in wanted if m.partition(".")[0] not in local and distribution(m) not in brought} == set()
+
+
+def test_every_dependency_has_its_reason_in_the_docs() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
+    named = set().union(*requirements().values())
+    assert {name for name in named if f"`{name}`" not in page} == set()
 
 
 @pytest.mark.parametrize(("optional", "file"), OPTIONAL.items())

@@ -155,8 +155,23 @@ PY
   say "  answered, and stopped on SIGTERM"
 }
 
+check_demo() {
+  say "demo: the main job, from the wheel"
+  environment demo "$wheel[demo]"
+  cd "$work"
+  demo/bin/ordertrace demo --exit --format json >demo.json 2>demo.log || { tail -40 demo.log >&2; fail "the demo"; }
+  "$python" - demo.json <<'PY'
+import json, sys
+
+result = json.load(open(sys.argv[1], encoding="utf-8"))
+assert result["incident"]["cause"]["service"] == "inventory", result["incident"]
+print(f"wheel:   {result['orders']['waiting']} orders waiting, one guide, in {result['seconds']} s")
+PY
+}
+
 build
 check_plain
 check_commands
 check_service
+check_demo
 echo "wheel ok"
