@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ordertrace_rules.conditions.count_in_window import CountInWindow
+from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
 from ordertrace_rules.conditions.happened_but_not import HappenedButNot
 from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.vocabulary import Condition
 from ordertrace_rules.fields import (
@@ -26,6 +28,9 @@ from ordertrace_rules.yamlfile import NodePath
 
 ANY_STAGE = "any"
 _ACTIONS = Listing(ACTION, single=True, least=1)
+_AFTER = Field("after", _ACTIONS, "the events the first of which starts the clock", required=True)
+_WITHIN = Field("within", Duration(), "how long it may take", required=True)
+_UNTIL = Field("until", Listing(ACTION, single=True), "the events that resolve it", default=[])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ FORMS: Mapping[str, Form] = {
             (
                 Field("happened", _ACTIONS, "the events the first of which starts the clock", required=True),
                 Field("but_not", _ACTIONS, "the events any of which was to follow", required=True),
-                Field("within", Duration(), "how long it may take", required=True),
+                _WITHIN,
             )
         ),
         lambda v: HappenedButNot(v["happened"], v["but_not"], v["within"]),
@@ -66,10 +71,41 @@ FORMS: Mapping[str, Form] = {
                 Field("count_of", _ACTIONS, "the events that are counted", required=True),
                 Field("at_least", Whole(least=1, most=10_000), "how many are too many", required=True),
                 Field("window", Duration(), "the time within which they are counted", required=True),
-                Field("until", Listing(ACTION, single=True), "the events that resolve it", default=[]),
+                _UNTIL,
             )
         ),
         lambda v: CountInWindow(v["count_of"], v["at_least"], v["window"], v["until"]),
+    ),
+    "all_of": Form(
+        Record(
+            (
+                _AFTER,
+                Field("all_of", _ACTIONS, "the events all of which were to follow", required=True),
+                _WITHIN,
+            )
+        ),
+        lambda v: NotAll(v["after"], v["all_of"], v["within"]),
+    ),
+    "any_of": Form(  # as happened and but_not, for those who come from `all_of`
+        Record(
+            (
+                _AFTER,
+                Field("any_of", _ACTIONS, "the events one of which was to follow", required=True),
+                _WITHIN,
+            )
+        ),
+        lambda v: HappenedButNot(v["after"], v["any_of"], v["within"]),
+    ),
+    "none_of": Form(
+        Record(
+            (
+                _AFTER,
+                Field("none_of", _ACTIONS, "the events none of which may follow", required=True),
+                Field("within", Duration(), "how long it may not happen", required=True),
+                _UNTIL,
+            )
+        ),
+        lambda v: ForbiddenAfter(v["after"], v["none_of"], v["within"], v["until"]),
     ),
     "logs_missing": Form(
         Record(
@@ -94,6 +130,19 @@ FORMS: Mapping[str, Form] = {
         lambda v: LogsMissing(v["logs_missing"]["silent_after"]),
     ),
 }
+
+
+_APART = (
+    ("happened", "but_not", "what happened is also what should follow"),
+    ("after", "all_of", "what starts the clock is also what should follow"),
+    ("after", "any_of", "what starts the clock is also what should follow"),
+    ("after", "none_of", "what starts the clock is also what may not follow"),
+    ("none_of", "until", "what may not follow also resolves it"),
+    ("count_of", "until", "what is counted also resolves it"),
+)
+"""Fields that may have no event in common, and what is said where they have."""
+
+_ACTION_FIELDS = ("happened", "but_not", "after", "all_of", "any_of", "none_of", "count_of", "until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +189,14 @@ def check_condition(
     if when is None:
         return
     form, fields = when
-    if form == "happened":
-        _refuse_common(fields, "happened", "but_not", "what happened is also what should follow", reading)
-        excused = set(fields.get("happened") or ()) & set(unless) - {None}
+    for one, other, said in _APART:
+        _refuse_common(fields, one, other, said, reading)
+    for start in ("happened", "after"):
+        excused = set(fields.get(start) or ()) & set(unless) - {None}
         if excused:
             said = f"“{min(excused)}” starts the clock and excuses the order at once"
             reading.problem(("unless",), said, "take it out of one of the two")
-    elif form == "count_of":
-        _refuse_common(fields, "count_of", "until", "what is counted also resolves it", reading)
-    elif form == "stage_overdue":
+    if form == "stage_overdue":
         stages = fields.get("stage_overdue") or ()
         if ANY_STAGE in stages and len(stages) > 1:
             said = f"“{ANY_STAGE}” beside other stages"
@@ -173,18 +221,17 @@ def actions_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePat
         return []
     return [
         (("when", name, index), action)
-        for name in ("happened", "but_not", "count_of", "until")
+        for name in _ACTION_FIELDS
         for index, action in enumerate(when[1].get(name) or ())
         if action is not None
     ]
 
 
 def _guess(given: Mapping[str, Any]) -> str | None:
-    """The form whose fields these are, though the one that it begins with is missing."""
-    for name, form in FORMS.items():
-        if any(field.name in given for field in form.record.fields):
-            return name
-    return None
+    """The form that has most of these fields, though the one that it begins with is missing."""
+    shared = {name: sum(f.name in given for f in form.record.fields) for name, form in FORMS.items()}
+    likely = max(shared, key=lambda name: shared[name])
+    return likely if shared[likely] else None
 
 
 def _refuse_common(fields: Mapping[str, Any], one: str, other: str, said: str, reading: Reading) -> None:

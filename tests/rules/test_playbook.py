@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from ordertrace_rules.conditions.count_in_window import CountInWindow
+from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
 from ordertrace_rules.conditions.happened_but_not import HappenedButNot
 from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.vocabulary import Condition
 from ordertrace_rules.errors import Problem
@@ -109,6 +111,13 @@ def test_every_field_is_read() -> None:
         (
             "{count_of: [payment.failed], at_least: 3, window: 10m}",
             CountInWindow(("payment.failed",), 3, 10 * MINUTE),
+        ),
+        ("{after: a.b, all_of: [c.d, e.f], within: 4h}", NotAll(("a.b",), ("c.d", "e.f"), 4 * HOUR)),
+        ("{after: a.b, any_of: [c.d, e.f], within: 4h}", HappenedButNot(("a.b",), ("c.d", "e.f"), 4 * HOUR)),
+        ("{after: a.b, none_of: c.d, within: 4h}", ForbiddenAfter(("a.b",), ("c.d",), 4 * HOUR)),
+        (
+            "{after: a.b, none_of: c.d, within: 4h, until: e.f}",
+            ForbiddenAfter(("a.b",), ("c.d",), 4 * HOUR, ("e.f",)),
         ),
         ("logs_missing: {silent_after: 20m}", LogsMissing(20 * MINUTE)),
         ("logs_missing: {}", LogsMissing(10 * MINUTE)),
@@ -259,6 +268,34 @@ def test_the_time_scale_divides_every_duration_and_the_default_ones() -> None:
             "  until: a.b",
             "also resolves it",
             "another event",
+        ),
+        (
+            WHEN,
+            "when:\n  after: a.b\n  all_of: [c.d, a.b]\n  within: 1h\n",
+            "  all_of: [c.d, a.b]",
+            "also what should follow",
+            "another event",
+        ),
+        (
+            WHEN,
+            "when:\n  after: a.b\n  none_of: a.b\n  within: 1h\n",
+            "  none_of: a.b",
+            "also what may not follow",
+            "another event",
+        ),
+        (
+            WHEN,
+            "when:\n  after: a.b\n  all_of: c.d\n  none_of: e.f\n  within: 1h\n",
+            "  none_of: e.f",
+            "two conditions at once",
+            "a playbook of each",
+        ),
+        (
+            WHEN,
+            "when:\n  after: order.cancelled\n  none_of: c.d\n  within: 1h\n",
+            "unless: order.cancelled",
+            "excuses the order at once",
+            "out of",
         ),
     ],
 )

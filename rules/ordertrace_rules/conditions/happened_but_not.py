@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ordertrace_rules.conditions.absence import absence
 from ordertrace_rules.conditions.vocabulary import Finding, Need, Timeline
 
 
@@ -19,24 +20,12 @@ class HappenedButNot:
         started = next((e for e in timeline.events if e.action in self.happened), None)
         if started is None:
             return ()
-        deadline = started.timestamp + self.within
         answer = next((e for e in timeline.events if e.action in self.but_not), None)
-        closing = [answer.timestamp] if answer is not None else []
-        closing += [at for at in (timeline.ended_at, timeline.excused_at) if at is not None]
-        if closing and min(closing) <= deadline:
-            return ()
-        if now < deadline:
-            return (Finding("quiet", due=deadline),)
-        return (
-            Finding(
-                state="resolved" if closing else "open",
-                since=started.timestamp,
-                opened_at=deadline,
-                resolved_at=min(closing) if closing else None,
-                need=Need(self.but_not, started.timestamp, deadline),
-                evidence=(started.id, answer.id) if answer is not None else (started.id,),
-            ),
-        )
+        need = Need(self.but_not, started.timestamp, started.timestamp + self.within)
+        answered_at = answer.timestamp if answer is not None else None
+        evidence = (started.id, answer.id) if answer is not None else (started.id,)
+        finding = absence(timeline, now, need, answered_at, evidence=evidence)
+        return (finding,) if finding is not None else ()
 
     def actions(self) -> tuple[str, ...]:
         return (*self.happened, *self.but_not)

@@ -1,0 +1,138 @@
+"""Conditions by themselves: what each says of one timeline at one instant."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
+from ordertrace_rules.conditions.happened_but_not import HappenedButNot
+from ordertrace_rules.conditions.not_all import NotAll
+from ordertrace_rules.conditions.vocabulary import Condition, Finding, Timeline
+from ordertrace_rules.event import Event
+from ordertrace_rules.journey import fold
+from ordertrace_rules.times import MINUTE, format_instant, parse_instant
+from ordertrace_rules.vocabulary import Process, Stage
+
+START = parse_instant("2026-03-01T08:00:00Z")
+PROCESS = Process("way", 1, "order", {}, (Stage("leg", {}, ("a",), ("z",)),), ends=("end",))
+NEVER = 10_000
+
+
+def at(minutes: int) -> int:
+    return START + minutes * MINUTE
+
+
+def event(minutes: int, action: str, service: str = "shop", **fields: object) -> Event:
+    document: dict[str, object] = {
+        "@timestamp": format_instant(at(minutes)),
+        "service.name": service,
+        "event.action": action,
+        "order.id": "SO-1",
+    }
+    document |= {name.replace("__", "."): value for name, value in fields.items()}
+    return Event.from_document(document, received=START)
+
+
+def timeline(events: Sequence[Event], process: Process = PROCESS) -> Timeline:
+    """As the engine makes it; the action `sorry` excuses."""
+    folded = fold(process, "SO-1", ["SO-1"], events)
+    excused = next((e.timestamp for e in folded.acts if e.action == "sorry"), None)
+    return Timeline(folded.acts, folded.journey, process, folded.journey.ended_at, excused)
+
+
+def findings(condition: Condition, events: Sequence[Event], now: int, process: Process = PROCESS):
+    return condition.find(timeline(events, process), at(now))
+
+
+def only(condition: Condition, events: Sequence[Event], now: int, process: Process = PROCESS) -> Finding:
+    (finding,) = findings(condition, events, now, process)
+    return finding
+
+
+def minute(instant: int | None) -> float | None:
+    return None if instant is None else (instant - START) / MINUTE
+
+
+scripts = st.lists(
+    st.tuples(st.integers(0, 12), st.sampled_from(["a", "b", "c", "d", "end", "sorry"])), max_size=8
+)
+
+# --- all of several, none of several ----------------------------------------------------------------------
+
+
+def test_not_all_opens_at_the_deadline_and_is_over_with_the_last_of_them():
+    both = NotAll(("a",), ("b", "c"), 10 * MINUTE)
+    begun = [event(5, "a"), event(7, "b")]
+    assert only(both, begun, 14) == Finding("quiet", due=at(15))
+    late = only(both, begun, 15)
+    assert (late.state, late.since, late.opened_at) == ("open", at(5), at(15))
+    assert late.need is not None
+    assert (late.need.actions, late.need.start, late.need.end) == (("c",), at(5), at(15))
+    over = only(both, [*begun, event(20, "c")], 30)
+    assert (over.state, over.resolved_at) == ("resolved", at(20))
+    assert findings(both, [*begun, event(15, "c")], 30) == ()
+    assert findings(both, [*begun, event(2, "c")], 30) == ()  # before the start: clocks differ
+
+
+def naive_not_all(script: Sequence[tuple[int, str]], now: int) -> tuple[str, int, int | None] | None:
+    """The rule in its plainest form: minute by minute."""
+    first = {action: min(m for m, a in script if a == action) for action in {a for _, a in script}}
+    if "a" not in first or now < first["a"] + 4:
+        return None
+    deadline = first["a"] + 4
+
+    def is_over(m: int) -> bool:
+        done = all(first.get(action, NEVER) <= m for action in ("b", "c"))
+        return done or first.get("end", NEVER) <= m or first.get("sorry", NEVER) <= m
+
+    if is_over(deadline):
+        return None
+    ended = next((m for m in range(deadline, 13) if is_over(m)), None)
+    return ("open" if ended is None else "resolved", deadline, ended)
+
+
+@settings(max_examples=300)
+@given(scripts, st.integers(0, 20))
+def test_not_all_agrees_with_a_naive_evaluator(script: list[tuple[int, str]], now: int):
+    found = findings(NotAll(("a",), ("b", "c"), 4 * MINUTE), [event(m, a) for m, a in script], now)
+    told = [(f.state, minute(f.opened_at), minute(f.resolved_at)) for f in found if f.state != "quiet"]
+    wanted = naive_not_all(script, now)
+    assert told == ([wanted] if wanted is not None else [])
+
+
+@given(scripts, st.integers(0, 20))
+def test_not_all_of_one_is_happened_but_not(script: list[tuple[int, str]], now: int):
+    events = [event(m, a) for m, a in script]
+    one, other = NotAll(("a",), ("b",), 4 * MINUTE), HappenedButNot(("a",), ("b",), 4 * MINUTE)
+    assert findings(one, events, now) == findings(other, events, now)
+
+
+def test_what_may_not_follow_opens_when_it_does():
+    condition = ForbiddenAfter(("a",), ("b", "c"), 10 * MINUTE, ("d",))
+    assert findings(condition, [event(5, "a")], 99) == ()
+    found = only(condition, [event(5, "a"), event(9, "c"), event(10, "b")], 99)
+    assert (found.state, found.since, found.opened_at, found.need) == ("open", at(5), at(9), None)
+    over = only(condition, [event(5, "a"), event(9, "c"), event(30, "d"), event(40, "end")], 99)
+    assert (over.state, over.resolved_at) == ("resolved", at(30))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "opens"), [(4, False), (5, True), (15, True), (16, False)]
+)  # at both ends, and beyond
+def test_what_may_not_follow_counts_from_the_start_to_the_deadline(minutes: int, opens: bool):
+    condition = ForbiddenAfter(("a",), ("b",), 10 * MINUTE)
+    assert bool(findings(condition, [event(5, "a"), event(minutes, "b")], 99)) is opens
+
+
+@pytest.mark.parametrize("end", ["end", "sorry"])
+def test_after_the_end_of_the_process_nothing_is_forbidden(end: str):
+    condition = ForbiddenAfter(("a",), ("b",), 10 * MINUTE)
+    assert findings(condition, [event(5, "a"), event(6, end), event(7, "b")], 99) == ()
+    assert only(condition, [event(5, "a"), event(7, "b"), event(8, end)], 99).resolved_at == at(8)
+
+
+def test_a_record_whose_clock_is_ahead_is_waited_for():
+    condition = ForbiddenAfter(("a",), ("b",), 10 * MINUTE)
+    assert only(condition, [event(5, "a"), event(9, "b")], 8) == Finding("quiet", due=at(9))
