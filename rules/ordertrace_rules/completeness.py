@@ -146,7 +146,7 @@ def lost_spans(presence: Presence) -> list[tuple[int, int]]:
 
 def witness(presence: Presence | None, event: Event) -> Presence:
     """Add one record to what is known of its instance. The order and repetition of records do not matter."""
-    at = event.timestamp
+    at = min(event.timestamp, event.ingested)  # a clock that runs ahead must not vouch for the time to come
     if presence is None:
         presence = Presence(event.service, event.instance, first_at=at, last_at=at)
     changes: dict[str, Any] = {

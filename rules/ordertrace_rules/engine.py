@@ -6,6 +6,7 @@ memberships before the journey that says when to look again, incidents before th
 the checkpoint last of all.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from ordertrace_rules.clock import Clock
 from ordertrace_rules.cohorts import Cohorts
 from ordertrace_rules.completeness import Completeness, CompletenessRules, witness
 from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.event import Event
 from ordertrace_rules.incidents import IncidentRules, Incidents, LogGaps
 from ordertrace_rules.journey import fold, set_aside
@@ -26,6 +28,8 @@ from ordertrace_rules.vocabulary import Journey, Member, Process
 
 CHECKPOINT = "engine"
 BATCH = 5_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +140,25 @@ class Engine:
     def _judge_orders(self, orders: Iterable[str], completeness: Completeness) -> tuple[int, list[str]]:
         changed, problems = 0, dict[str, None]()
         for order_id in orders:
-            events = self.subjects.events_of(order_id)
-            for process, subject, own in self._processes_of(order_id, events):
-                count, found = self._judge_subject(process, subject, order_id, own, completeness)
-                changed += count
-                problems.update(dict.fromkeys(found))
+            try:
+                count, found = self._judge_order(order_id, completeness)
+            except OrdertraceError:
+                raise  # the store's: nothing may be concluded, the next tick repeats
+            except Exception as error:
+                log.exception("order %r could not be judged and was passed over", order_id)
+                count, found = 0, [f"order {order_id!r}: {type(error).__name__}: {error}"]
+            changed += count
+            problems.update(dict.fromkeys(found))
         return changed, list(problems)
+
+    def _judge_order(self, order_id: str, completeness: Completeness) -> tuple[int, list[str]]:
+        changed, problems = 0, list[str]()
+        events = self.subjects.events_of(order_id)
+        for process, subject, own in self._processes_of(order_id, events):
+            count, found = self._judge_subject(process, subject, order_id, own, completeness)
+            changed += count
+            problems += found
+        return changed, problems
 
     def _processes_of(
         self, order_id: str, events: list[Event] | None
@@ -165,11 +182,12 @@ class Engine:
     ) -> tuple[int, tuple[str, ...]]:
         journey_id = f"{process.id}:{subject}"
         known = self.store.journeys([journey_id]).get(journey_id)
-        if events is None:
-            self._put_journey(set_aside(process, subject, [order_id], "too_many_events"), known)
-            return 0, ()
-        folded = fold(process, subject, [order_id], events)
         existing = {v.value.id: v for v in self.store.members_of([subject])}
+        if events is None:
+            withdrawn = self._withdraw(existing.values(), process, completeness.now)
+            self._put_journey(set_aside(process, subject, [order_id], "too_many_events"), known)
+            return withdrawn, ()
+        folded = fold(process, subject, [order_id], events)
         verdicts = judge(
             folded, process, self.rules.catalogue.playbooks, existing, completeness, self.store.emitters
         )
@@ -177,6 +195,15 @@ class Engine:
             self.store.put_member(member, existing[member.id].version if member.id in existing else None)
         self._put_journey(replace(folded.journey, next_deadline=verdicts.next_due), known)
         return len(verdicts.changed), verdicts.problems
+
+    def _withdraw(self, members: Iterable[Versioned[Member]], process: Process, now: int) -> int:
+        """What was said of an id that turns out to be no order is taken back."""
+        own = {p.id for p in self.rules.catalogue.playbooks if p.process == process.id}
+        said = [v for v in members if v.value.playbook in own and v.value.state == "open"]
+        for versioned in said:
+            member = replace(versioned.value, state="withdrawn", withdrawn_at=now, settled=False)
+            self.store.put_member(member, versioned.version)
+        return len(said)
 
     def _put_journey(self, journey: Journey, known: Versioned[Journey] | None) -> None:
         if known is None or known.value != journey:

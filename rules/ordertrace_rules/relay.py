@@ -4,12 +4,13 @@ A signal's id is `incident:transition`, so relaying one twice makes one signal; 
 trimmed from its incident, by compare-and-set. A crash in between repeats the first half.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from ordertrace_alerting.vocabulary import Signal
 from ordertrace_rules.catalogue import Catalogue
-from ordertrace_rules.errors import Conflict
+from ordertrace_rules.errors import Conflict, OrdertraceError
 from ordertrace_rules.guide import build_guide
 from ordertrace_rules.rendering.json import guide_document
 from ordertrace_rules.rendering.markdown import render_markdown
@@ -18,6 +19,8 @@ from ordertrace_rules.vocabulary import LANGUAGES, Guide, Incident, Playbook, Tr
 
 BATCH = 200
 SAMPLE = 20  # members that a guide shows
+
+log = logging.getLogger(__name__)
 
 
 def relay(
@@ -30,9 +33,18 @@ def relay(
         incident = versioned.value
         playbook = playbooks.get(incident.playbook)
         if playbook is not None:
-            guide = guide_of(store, catalogue, incident, playbook, base_url, now)
-            for transition in incident.transitions:
-                accept(_signal(incident, playbook, transition, guide))
+            try:
+                guide = guide_of(store, catalogue, incident, playbook, base_url, now)
+                signals = [
+                    _signal(incident, playbook, transition, guide) for transition in incident.transitions
+                ]
+            except OrdertraceError:
+                raise
+            except Exception:
+                log.exception("the guide of incident %s could not be written; it is tried again", incident.id)
+                continue  # the others are told meanwhile
+            for signal in signals:
+                accept(signal)
                 relayed += 1
         try:
             store.put_incident(replace(incident, transitions=()), versioned.version)

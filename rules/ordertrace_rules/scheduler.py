@@ -115,6 +115,8 @@ class Scheduler:
             self.pulse.last_error = ""
             for problem in report.problems:
                 log.error("a rule failed and was skipped: %s", problem)
+        except Conflict as error:
+            log.info("another worker wrote first, the next tick repeats: %s", error)
         except Exception as error:
             self.pulse.failures += 1
             self.pulse.last_error = f"{type(error).__name__}: {error}"

@@ -156,3 +156,8 @@ def test_the_holes_are_where_the_numbers_are_missing(numbers: set[int]):
     held = sorted(numbers)
     wanted = [(at(a) + 1, at(b)) for a, b in pairwise(held) if b != a + 1]
     assert lost_spans(presence) == wanted
+
+
+def test_a_record_from_the_future_vouches_for_nothing_after_its_arrival():
+    ahead = Event(id="x", timestamp=at(600), ingested=at(10), service="inventory")
+    assert not complete(known([line(0), ahead], now=60), 0, 30)

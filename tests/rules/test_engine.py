@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ordertrace_rules import engine
 from ordertrace_rules.catalogue import Catalogue, load_catalogue
 from ordertrace_rules.completeness import CompletenessRules
 from ordertrace_rules.engine import Engine
@@ -377,3 +378,27 @@ def test_a_crash_between_any_two_writes_is_repaired_by_the_next_tick(make_world,
 
     story(dying, tick)
     assert told(dying) == told(calm)
+
+
+def test_an_order_that_cannot_be_judged_is_named_and_the_others_are_judged(world, monkeypatch):
+    fold = engine.fold
+
+    def poisoned(process, subject, order_ids, events):
+        if subject == "SO-2":
+            raise OverflowError("too odd")
+        return fold(process, subject, order_ids, events)
+
+    monkeypatch.setattr(engine, "fold", poisoned)
+    for order in ("SO-1", "SO-2", "SO-3"):
+        paid(world, order)
+    assert world.tick(130).problems == ("order 'SO-2': OverflowError: too odd",)
+    assert set(world.members(PAID)) == {"SO-1", "SO-3"}
+
+
+def test_what_was_said_of_an_id_that_turns_out_to_be_no_order_is_taken_back(world):
+    paid(world, "test")
+    world.tick(130)
+    for number in range(5_001):
+        world.say(131 + number / 1000, "shop", "ping", "test")
+    world.tick(140)
+    assert world.incidents()[PAID].state == "withdrawn"
