@@ -1,10 +1,19 @@
 """What holds for all tests."""
 
 import os
+import signal
+import threading
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+if (
+    threading.current_thread() is threading.main_thread()
+    and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):
+    # A suite that a script started in the background ignores Ctrl-C, and so would every process that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

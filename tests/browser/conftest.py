@@ -54,7 +54,7 @@ def site() -> Iterator[Site]:
     server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs as long as it does, and asyncio bears one in a thread
 def browser() -> Iterator[Any]:
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}: install Debian's package chromium")
