@@ -159,11 +159,14 @@ def _check_process(playbook: Draft, drafts: Drafts) -> None:
             fix = nearest(stage, stages) or f"its stages are {', '.join(stages)}"
             playbook.reading.problem(path, f"the process “{name}” has no stage “{stage}”", fix)
     services = process_file.services_of(process.values)
-    for index, suspect in enumerate(playbook.values.get("suspects") or ()):
-        if suspect is not None and services and suspect not in services:
-            fix = nearest(suspect, services) or f"declare it under “calls” or “emits” of the process “{name}”"
-            said = f"the process “{name}” knows no service “{suspect}”"
-            playbook.reading.problem(("suspects", index), said, fix)
+    spoken_of: list[tuple[NodePath, str]] = when.services_of(playbook.values.get("when"))
+    spoken_of += [
+        (("suspects", index), s) for index, s in enumerate(playbook.values.get("suspects") or ()) if s
+    ]
+    for path, service in spoken_of:
+        if services and service not in services:
+            fix = nearest(service, services) or f"declare it under “calls” or “emits” of the process “{name}”"
+            playbook.reading.problem(path, f"the process “{name}” knows no service “{service}”", fix)
 
 
 def _check_actions(playbook: Draft, known: set[str]) -> None:

@@ -256,11 +256,12 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list as a tuple; where `single`, one value may stand without the brackets."""
+    """A list as a tuple; where `single`, one value may stand without the brackets. `most` 0 is no limit."""
 
     item: Kind
     single: bool = False
     least: int = 0
+    most: int = 0
 
     def read(self, value: Any, path: NodePath, reading: Reading) -> tuple[Any, ...] | None:
         if self.single and not isinstance(value, list | dict):
@@ -272,12 +273,18 @@ class Listing:
             return None
         items = cast(list[Any], value)
         if len(items) < self.least:
-            reading.problem(path, "an empty list", f"write at least {self.least}, or remove the field")
+            said = f"a list of {len(items)}" if items else "an empty list"
+            reading.problem(path, said, f"write at least {self.least}, or remove the field")
+            return None
+        if self.most and len(items) > self.most:
+            reading.problem(path, f"a list of {len(items)}", f"write at most {self.most}")
             return None
         return tuple(self.item.read(item, (*path, index), reading) for index, item in enumerate(items))
 
     def schema(self) -> Schema:
         listing: Schema = {"type": "array", "items": self.item.schema(), "minItems": self.least}
+        if self.most:
+            listing["maxItems"] = self.most
         return {"anyOf": [self.item.schema(), listing]} if self.single else listing
 
 

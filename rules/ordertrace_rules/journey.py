@@ -14,11 +14,13 @@ MAX_EVENTS = 5_000
 class Folded:
     """A journey, and the events that count in it, by `Event.position`.
 
-    `acts` leaves out what contradicts itself: `inventory.reserved` with the outcome `failure` reserved nothing.
+    `records` are all of them, once each; `acts` are those with an action that does not contradict itself:
+    `inventory.reserved` with the outcome `failure` reserved nothing.
     """
 
     journey: Journey
     acts: tuple[Event, ...]
+    records: tuple[Event, ...]
 
 
 def fold(process: Process, subject: str, order_ids: Sequence[str], events: Iterable[Event]) -> Folded:
@@ -49,7 +51,7 @@ def fold(process: Process, subject: str, order_ids: Sequence[str], events: Itera
         last_words={e.service: _last_word(e) for e in unique if e.service and e.kind == "event"},
         event_count=len(unique),
     )
-    return Folded(journey, acts)
+    return Folded(journey, acts, tuple(unique))
 
 
 def set_aside(process: Process, subject: str, order_ids: Sequence[str], reason: str) -> Journey:

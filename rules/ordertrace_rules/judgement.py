@@ -86,9 +86,10 @@ def group_key(playbook: Playbook, journey: Journey) -> str:
 def needed_services(
     need: Need, process: Process, emitters: Emitters, known: Iterable[str]
 ) -> tuple[str, ...]:
-    """Who emits what did not happen: the services that the process names, if any of them was ever heard of;
-    else those that were seen to emit it; else those named, of which nothing is known."""
-    named = tuple(dict.fromkeys(s for action in need.actions for s in process.emitters(action)))
+    """Who emits what did not happen: the services that the condition or the process names, if any of them was
+    ever heard of; else those that were seen to emit it; else those named, of which nothing is known."""
+    said = need.services or (s for action in need.actions for s in process.emitters(action))
+    named = tuple(dict.fromkeys(said))
     if set(named) & set(known):
         return named
     seen = tuple(dict.fromkeys(s for action in need.actions for s in emitters(action)))
@@ -97,7 +98,8 @@ def needed_services(
 
 def _timeline(folded: Folded, process: Process, playbook: Playbook) -> Timeline:
     excuse = next((e.timestamp for e in folded.acts if e.action in playbook.unless), None)
-    return Timeline(folded.acts, folded.journey, process, folded.journey.ended_at, excuse)
+    ended_at = folded.journey.ended_at
+    return Timeline(folded.acts, folded.journey, process, ended_at, excuse, folded.records)
 
 
 def _member(

@@ -10,16 +10,20 @@ from ordertrace_rules.conditions.happened_but_not import HappenedButNot
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
+from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.vocabulary import Condition
 from ordertrace_rules.fields import (
     ACTION,
     ID,
+    NAME,
+    SERVICE,
     Duration,
     Field,
     Listing,
     Reading,
     Record,
     Schema,
+    Table,
     Whole,
     name_of,
     nearest,
@@ -106,6 +110,26 @@ FORMS: Mapping[str, Form] = {
             )
         ),
         lambda v: ForbiddenAfter(v["after"], v["none_of"], v["within"], v["until"]),
+    ),
+    "status_differs": Form(
+        Record(
+            (
+                Field(
+                    "status_differs",
+                    Listing(SERVICE, least=2, most=2),
+                    "the two services whose last order.status is compared",
+                    required=True,
+                ),
+                Field("for", Duration(), "how long they may differ", required=True),
+                Field(
+                    "equivalent",
+                    Table(NAME, Listing(NAME, single=True, least=1)),
+                    "a status, and the words of other systems that mean the same",
+                    default={},
+                ),
+            )
+        ),
+        lambda v: StatusDiffers(v["status_differs"], v["for"], _meanings(v["equivalent"])),
     ),
     "logs_missing": Form(
         Record(
@@ -196,7 +220,9 @@ def check_condition(
         if excused:
             said = f"“{min(excused)}” starts the clock and excuses the order at once"
             reading.problem(("unless",), said, "take it out of one of the two")
-    if form == "stage_overdue":
+    if form == "status_differs":
+        _check_status_differs(fields, reading)
+    elif form == "stage_overdue":
         stages = fields.get("stage_overdue") or ()
         if ANY_STAGE in stages and len(stages) > 1:
             said = f"“{ANY_STAGE}” beside other stages"
@@ -212,6 +238,18 @@ def stages_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePath
         (("when", "stage_overdue", index), stage)
         for index, stage in enumerate(stages)
         if stage not in (None, ANY_STAGE)
+    ]
+
+
+def services_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePath, str]]:
+    """The services that a condition names, with the place of each."""
+    if when is None:
+        return []
+    services = when[1].get("status_differs") or ()
+    return [
+        (("when", "status_differs", index), service)
+        for index, service in enumerate(services)
+        if service is not None
     ]
 
 
@@ -238,3 +276,23 @@ def _refuse_common(fields: Mapping[str, Any], one: str, other: str, said: str, r
     common = set(fields.get(one) or ()) & set(fields.get(other) or ()) - {None}
     if common:
         reading.problem(("when", other), f"{said}: “{min(common)}”", "name another event")
+
+
+def _check_status_differs(fields: Mapping[str, Any], reading: Reading) -> None:
+    services = fields.get("status_differs") or ()
+    if len(services) == 2 and services[0] == services[1] is not None:
+        reading.problem(
+            ("when", "status_differs", 1), f"“{services[0]}” twice", "name two different services"
+        )
+    groups: Mapping[str, tuple[str | None, ...] | None] = fields.get("equivalent") or {}
+    meaning = {status: status for status in groups}
+    for status, words in groups.items():
+        for index, word in enumerate(words or ()):
+            if word is not None and meaning.setdefault(word, status) != status:
+                said = f"“{word}” means both “{meaning[word]}” and “{status}”"
+                path = ("when", "equivalent", status, index)
+                reading.problem(path, said, "a word belongs to one status: keep one of the two")
+
+
+def _meanings(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    return {word: status for status, words in groups.items() for word in words}

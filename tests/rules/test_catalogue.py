@@ -190,6 +190,13 @@ def test_the_time_scale_divides_all_that_is_shipped() -> None:
         ),
         (
             "when:\n  happened: wms.received\n  but_not: wms.picked\n  within: 4h\n",
+            "when:\n  status_differs: [storefront, wns]\n  for: 1h\n",
+            "  status_differs: [storefront, wns]",
+            "no service “wns”",
+            "“wms”",
+        ),
+        (
+            "when:\n  happened: wms.received\n  but_not: wms.picked\n  within: 4h\n",
             "when:\n  stage_overdue:\n    - packing\n    - pickng\n",
             "    - pickng",
             "has no stage “pickng”",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
 from ordertrace_rules.conditions.happened_but_not import HappenedButNot
 from ordertrace_rules.conditions.not_all import NotAll
+from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.vocabulary import Condition, Finding, Timeline
 from ordertrace_rules.event import Event
 from ordertrace_rules.journey import fold
@@ -39,7 +40,8 @@ def timeline(events: Sequence[Event], process: Process = PROCESS) -> Timeline:
     """As the engine makes it; the action `sorry` excuses."""
     folded = fold(process, "SO-1", ["SO-1"], events)
     excused = next((e.timestamp for e in folded.acts if e.action == "sorry"), None)
-    return Timeline(folded.acts, folded.journey, process, folded.journey.ended_at, excused)
+    ended_at = folded.journey.ended_at
+    return Timeline(folded.acts, folded.journey, process, ended_at, excused, folded.records)
 
 
 def findings(condition: Condition, events: Sequence[Event], now: int, process: Process = PROCESS):
@@ -136,3 +138,86 @@ def test_after_the_end_of_the_process_nothing_is_forbidden(end: str):
 def test_a_record_whose_clock_is_ahead_is_waited_for():
     condition = ForbiddenAfter(("a",), ("b",), 10 * MINUTE)
     assert only(condition, [event(5, "a"), event(9, "b")], 8) == Finding("quiet", due=at(9))
+
+
+# --- two systems that say different things ----------------------------------------------------------------
+
+DIFFERS = StatusDiffers(("shop", "wms"), 10 * MINUTE, {"SENT": "shipped"})
+
+
+def says(minutes: int, service: str, status: str) -> Event:
+    """A record with a status and no event."""
+    return event(minutes, "", service, order__status=status)
+
+
+def test_a_difference_opens_when_it_has_lasted_and_is_over_when_they_agree():
+    begun = [says(0, "shop", "paid"), says(3, "wms", "new")]
+    assert only(DIFFERS, begun, 12) == Finding("quiet", due=at(13), occurrence="")
+    found = only(DIFFERS, begun, 13)
+    assert (found.state, found.since, found.opened_at) == ("open", at(3), at(13))
+    assert found.need is not None
+    assert (found.need.services, found.need.end) == (("shop", "wms"), at(13))
+    over = only(DIFFERS, [*begun, says(20, "shop", "shipped"), says(25, "wms", "SENT")], 99)
+    assert (over.state, over.resolved_at) == ("resolved", at(25))
+
+
+def test_a_service_that_has_said_nothing_yet_differs_from_nobody():
+    assert findings(DIFFERS, [says(0, "shop", "paid"), says(1, "payment", "new")], 99) == ()
+
+
+def test_each_difference_is_a_case_of_its_own():
+    parted = [says(0, "shop", "a"), says(0, "wms", "b"), says(20, "wms", "a"), says(30, "wms", "c")]
+    first, second = findings(DIFFERS, parted, 99)
+    assert (first.state, first.resolved_at, second.state, second.since) == (
+        "resolved",
+        at(20),
+        "open",
+        at(30),
+    )
+    assert first.occurrence != second.occurrence
+
+
+def test_the_end_of_the_process_ends_a_difference_too():
+    begun = [says(0, "shop", "a"), says(0, "wms", "b")]
+    assert findings(DIFFERS, [*begun, event(10, "end")], 99) == ()
+    assert only(DIFFERS, [*begun, event(11, "end")], 99).resolved_at == at(11)
+
+
+def naive_differences(said: Sequence[tuple[int, str, str]], now: int) -> list[tuple[str, int, int | None]]:
+    """What holds at each minute, then the runs of minutes in which the two differ. A minute says one thing."""
+
+    def last(service: str, m: int) -> str:
+        return next((x.upper() for when, s, x in reversed(said) if s == service and when <= m), "")
+
+    differ = [
+        bool(last("shop", m) and last("wms", m) and last("shop", m) != last("wms", m)) for m in range(40)
+    ]
+    runs: list[tuple[str, int, int | None]] = []
+    for m in range(40):
+        if differ[m] and (m == 0 or not differ[m - 1]):
+            end = next((n for n in range(m, 40) if not differ[n]), None)
+            if (end is None or end > m + 5) and now >= m + 5:
+                runs.append(("open" if end is None else "resolved", m + 5, end))
+    return runs
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 30), st.sampled_from(["shop", "wms", "crm"]), st.sampled_from(["x", "X", "y"])
+        ),
+        max_size=10,
+        unique_by=lambda one: one[0],
+    ).map(sorted),
+    st.integers(0, 45),
+    st.data(),
+)
+def test_differences_agree_with_a_naive_evaluator_in_any_order_of_arrival(
+    said: list[tuple[int, str, str]], now: int, data: st.DataObject
+):
+    condition = StatusDiffers(("shop", "wms"), 5 * MINUTE, {"x": "X", "y": "Y"})
+    arrived = data.draw(st.permutations([says(*one) for one in said]))
+    found = findings(condition, arrived, now)
+    told = [(f.state, minute(f.opened_at), minute(f.resolved_at)) for f in found if f.state != "quiet"]
+    assert told == naive_differences(said, now)

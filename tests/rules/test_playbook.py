@@ -10,6 +10,7 @@ from ordertrace_rules.conditions.happened_but_not import HappenedButNot
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
+from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.vocabulary import Condition
 from ordertrace_rules.errors import Problem
 from ordertrace_rules.fields import Reading, Record
@@ -119,6 +120,11 @@ def test_every_field_is_read() -> None:
             "{after: a.b, none_of: c.d, within: 4h, until: e.f}",
             ForbiddenAfter(("a.b",), ("c.d",), 4 * HOUR, ("e.f",)),
         ),
+        (
+            "{status_differs: [shop, wms], for: 30m, equivalent: {sent: [SENT, out], new: NEW}}",
+            StatusDiffers(("shop", "wms"), 30 * MINUTE, {"SENT": "sent", "out": "sent", "NEW": "new"}),
+        ),
+        ("{status_differs: [shop, wms], for: 30m}", StatusDiffers(("shop", "wms"), 30 * MINUTE)),
         ("logs_missing: {silent_after: 20m}", LogsMissing(20 * MINUTE)),
         ("logs_missing: {}", LogsMissing(10 * MINUTE)),
     ],
@@ -289,6 +295,35 @@ def test_the_time_scale_divides_every_duration_and_the_default_ones() -> None:
             "  none_of: e.f",
             "two conditions at once",
             "a playbook of each",
+        ),
+        (
+            WHEN,
+            "when:\n  status_differs: [wms]\n  for: 1h\n",
+            "  status_differs: [wms]",
+            "a list of 1",
+            "at least 2",
+        ),
+        (
+            WHEN,
+            "when:\n  status_differs: [wms, shop, payment]\n  for: 1h\n",
+            "  status_differs: [wms, shop, payment]",
+            "a list of 3",
+            "at most 2",
+        ),
+        (
+            WHEN,
+            "when:\n  status_differs: [wms, wms]\n  for: 1h\n",
+            "  status_differs: [wms, wms]",
+            "“wms” twice",
+            "two different",
+        ),
+        (
+            WHEN,
+            "when:\n  status_differs: [wms, shop]\n  for: 1h\n"
+            "  equivalent:\n    sent: [OUT]\n    gone: [OUT]\n",
+            "    gone: [OUT]",
+            "means both “sent” and “gone”",
+            "keep one",
         ),
         (
             WHEN,

@@ -9,22 +9,27 @@ from ordertrace_rules.vocabulary import Journey, Process
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All that is known of one subject: its events sorted by `position`, and the journey folded from them."""
+    """All that is known of one subject, by `position`, and the journey folded from it.
+
+    `events` have an action and do not contradict themselves; `records` are all that there are.
+    """
 
     events: tuple[Event, ...]
     journey: Journey
     process: Process
     ended_at: int | None  # the first event that ends the process
     excused_at: int | None = None  # the first event named by the playbook's `unless`
+    records: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """ "Not B" is firm only where whoever emits `actions` is complete over [start, end]."""
+    """ "Not B" is firm only where `services`, or whoever emits `actions`, are complete over [start, end]."""
 
     actions: tuple[str, ...]
     start: int
     end: int
+    services: tuple[str, ...] = ()  # where the condition itself knows who would have said it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""Two systems say different things of one order, and go on saying them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ordertrace_rules.conditions.absence import absence
+from ordertrace_rules.conditions.vocabulary import Finding, Need, Timeline
+from ordertrace_rules.event import Event
+from ordertrace_rules.times import format_instant
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A time in which the two differed: the record that made them differ, and the one that made them agree."""
+
+    began: Event
+    ended: Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusDiffers:
+    """Opens when the last `order.status` of both has differed for `lasting`; the record that makes them agree
+    resolves it. Each difference is a membership of its own. Before both have said one, nothing differs.
+
+    `meaning` leads a system's word to the one that it stands for.
+    """
+
+    services: tuple[str, str]
+    lasting: int
+    meaning: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def find(self, timeline: Timeline, now: int) -> tuple[Finding, ...]:
+        found = (
+            absence(
+                timeline,
+                now,
+                Need((), d.began.timestamp, d.began.timestamp + self.lasting, self.services),
+                d.ended.timestamp if d.ended is not None else None,
+                evidence=(d.began.id, d.ended.id) if d.ended is not None else (d.began.id,),
+                occurrence=format_instant(d.began.timestamp),
+            )
+            for d in self._differences(timeline.records)
+        )
+        return tuple(finding for finding in found if finding is not None)
+
+    def actions(self) -> tuple[str, ...]:
+        return ()
+
+    def _differences(self, records: Iterable[Event]) -> list[Difference]:
+        """By `position`; while they differ, a change to another difference is none."""
+        said: dict[str, str] = {}
+        differences: list[Difference] = []
+        for record in records:
+            if not record.status or record.service not in self.services:
+                continue
+            said[record.service] = self.meaning.get(record.status, record.status)
+            differing = bool(differences) and differences[-1].ended is None
+            if len(set(said.values())) > 1 and not differing:
+                differences.append(Difference(record, None))
+            elif len(set(said.values())) == 1 and differing:
+                differences[-1] = Difference(differences[-1].began, record)
+        return differences
