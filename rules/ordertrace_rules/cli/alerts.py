@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -30,6 +29,7 @@ from ordertrace_alerting.vocabulary import (
     Route,
 )
 from ordertrace_rules.cli.context import Context
+from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.times import format_instant
 
 output_option = click.option(
@@ -68,7 +68,7 @@ def list_deliveries(context: Context, state: DeliveryState | None, limit: int, o
             detail = f"{detail}; again at {format_instant(d.next_attempt_at)}"
         cells = (d.key, d.state, d.target, format_instant(d.created_at), str(d.attempts), d.title, detail)
         table.add_row(*(Text(one_line(cell)) for cell in cells))
-    Console().print(table)
+    output_console().print(table)
 
 
 @alerts.command()

@@ -17,6 +17,7 @@ from ordertrace_rules.backtest import Backtest, arrived_at, backtest_document
 from ordertrace_rules.backtest import backtest as run_backtest
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.cli.context import Context
+from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.completeness import Judgement, Source
 from ordertrace_rules.engine import Engine, Rules
@@ -25,7 +26,7 @@ from ordertrace_rules.intake.files import ReadEvent, Unreadable, read_events
 from ordertrace_rules.service import engine_rules, site_catalogue, site_mappings
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
-from ordertrace_rules.times import format_instant, parse_instant
+from ordertrace_rules.times import NS, format_instant, parse_instant
 from ordertrace_rules.vocabulary import in_language
 
 SHOWN = 5  # unreadable records that are named one by one
@@ -174,7 +175,7 @@ def _report_faults(result: Backtest, unreadable: list[Unreadable]) -> None:
 
 
 def _print_table(result: Backtest, catalogue: Catalogue) -> None:
-    console = Console()
+    console = output_console()
     if not result.incidents:
         console.print(f"{result.events} events, no incident.")
         return
@@ -199,7 +200,7 @@ def _print_table(result: Backtest, catalogue: Catalogue) -> None:
             in_language(playbook.verdict, "en") if playbook else "",
             incident.state,
             incident.certainty,
-            format_instant(incident.opened_at),
+            format_instant(incident.opened_at, unit=NS),
             str(incident.open_count),
             str(incident.resolved_count),
             str(incident.withdrawn_count),

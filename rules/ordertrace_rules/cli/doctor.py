@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import click
-from rich.console import Console
 
 from ordertrace_rules.cli.context import Context
+from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.completeness import FOREVER, Completeness
 from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import ConfigError, OrdertraceError
@@ -43,7 +43,7 @@ def doctor(context: Context, output: str) -> None:
     if output == "json":
         click.echo(json.dumps({"checks": [asdict(c) for c in checks]}, ensure_ascii=False, indent=2))
     else:
-        console = Console(highlight=False)
+        console = output_console()
         for check in checks:
             console.print(f"{MARKS[check.state]} ", end="")
             console.print(f"{check.name}: {check.said}", markup=False)

@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterable
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ordertrace_rules.cli.context import Context
+from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.rendering.plain import plain
 from ordertrace_rules.service import Service
@@ -50,7 +50,7 @@ def incidents(
             documents = [incident_document(i, service.catalogue.playbook(i.playbook)) for i in rows]
             click.echo(json.dumps({"incidents": documents}, ensure_ascii=False, indent=2))
         elif rows:
-            Console().print(_table(service, rows, language or context.settings.language))
+            output_console().print(_table(service, rows, language or context.settings.language))
         else:
             click.echo(f"no incident is {' or '.join(wanted) if wanted else 'known'}")
 

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ordertrace_rules.cli.context import Context
+from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.rendering.plain import plain
 from ordertrace_rules.stores.protocol import OrderHit
-from ordertrace_rules.times import format_instant
+from ordertrace_rules.times import MILLISECOND, NS, format_instant
 from ordertrace_rules.trace import Trace, TracedStage, orders_meant, trace_document, trace_order
 from ordertrace_rules.vocabulary import LANGUAGES, in_language
 from ordertrace_rules.web.language import duration_text
@@ -41,7 +42,7 @@ def trace(context: Context, order: str, form: str, language: str | None) -> None
         if form == "json":
             click.echo(json.dumps(trace_document(found), ensure_ascii=False, indent=2))
         else:
-            print_trace(found, language or context.settings.language, Console())
+            print_trace(found, language or context.settings.language, output_console())
 
 
 def print_trace(found: Trace, language: str, console: Console) -> None:
@@ -59,7 +60,7 @@ def print_trace(found: Trace, language: str, console: Console) -> None:
     console.print()
     for event in found.events[-LINES:]:
         said = plain(event.message or event.error_message or event.action)
-        line = Text(f"{format_instant(event.timestamp)}  {plain(event.service):<12} {said}")
+        line = Text(f"{format_instant(event.timestamp, unit=MILLISECOND)}  {plain(event.service):<12} {said}")
         line.stylize("red" if event.outcome == "failure" else "")
         console.print(line)
     for affliction in found.afflictions:
@@ -72,16 +73,16 @@ def _row(stage: TracedStage, now: int, language: str) -> tuple[Text, Text, str, 
         until = state.ended_at if state.state == "done" and state.ended_at is not None else now
         said += f", {duration_text(until - state.deadline, 'en')} overdue"
     for gap in stage.unknown:
-        end = "" if gap.ongoing else f" to {format_instant(gap.end)}"
+        end = "" if gap.ongoing else f" to {format_instant(gap.end, unit=NS)}"
         missing = "perhaps not all logs" if gap.assumed else "no logs"
-        said += f"; {missing} of {plain(gap.service)} from {format_instant(gap.start)}{end}"
+        said += f"; {missing} of {plain(gap.service)} from {format_instant(gap.start, unit=NS)}{end}"
     style = "bold red" if stage.overdue else ""
     title = Text(in_language(stage.stage.title, language), style=style)
     return title, Text(said, style=style), _instant(state.started_at), _instant(state.ended_at)
 
 
 def _instant(instant: int | None) -> str:
-    return "-" if instant is None else format_instant(instant)
+    return "-" if instant is None else format_instant(instant, unit=NS)
 
 
 def _explain(order: str, hits: list[OrderHit]) -> None:
