@@ -158,6 +158,12 @@ def _check_process(playbook: Draft, drafts: Drafts) -> None:
         if stage not in stages:
             fix = nearest(stage, stages) or f"its stages are {', '.join(stages)}"
             playbook.reading.problem(path, f"the process “{name}” has no stage “{stage}”", fix)
+    for path, destination in when.unsubscribed(
+        playbook.values.get("when"), process.values.get("subscribers") or {}
+    ):
+        said = f"the process “{name}” does not say who consumes “{destination}”"
+        fix = "write “subscriber” here, or declare it under “subscribers” of the process"
+        playbook.reading.problem(path, said, fix)
     services = process_file.services_of(process.values)
     spoken_of: list[tuple[NodePath, str]] = when.services_of(playbook.values.get("when"))
     spoken_of += [

@@ -9,6 +9,7 @@ from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
 from ordertrace_rules.conditions.happened_but_not import HappenedButNot
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
+from ordertrace_rules.conditions.not_consumed import NotConsumed
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.vocabulary import Condition
@@ -30,7 +31,7 @@ from ordertrace_rules.fields import (
 )
 from ordertrace_rules.yamlfile import NodePath
 
-ANY_STAGE = "any"
+ANY = "any"
 _ACTIONS = Listing(ACTION, single=True, least=1)
 _AFTER = Field("after", _ACTIONS, "the events the first of which starts the clock", required=True)
 _WITHIN = Field("within", Duration(), "how long it may take", required=True)
@@ -67,7 +68,7 @@ FORMS: Mapping[str, Form] = {
                 ),
             )
         ),
-        lambda v: StageOverdue(() if v["stage_overdue"] == (ANY_STAGE,) else v["stage_overdue"]),
+        lambda v: StageOverdue(_unless_any(v["stage_overdue"])),
     ),
     "count_of": Form(
         Record(
@@ -130,6 +131,26 @@ FORMS: Mapping[str, Form] = {
             )
         ),
         lambda v: StatusDiffers(v["status_differs"], v["for"], _meanings(v["equivalent"])),
+    ),
+    "not_consumed": Form(
+        Record(
+            (
+                Field(
+                    "not_consumed",
+                    Listing(NAME, single=True, least=1),
+                    "the destinations whose published messages are followed, or any",
+                    required=True,
+                ),
+                Field(
+                    "subscriber",
+                    NAME,
+                    "the consumer group, or the service, that has to consume them; "
+                    "else those under “subscribers” of the process",
+                ),
+                _WITHIN,
+            )
+        ),
+        lambda v: NotConsumed(_unless_any(v["not_consumed"]), v["within"], v["subscriber"] or ""),
     ),
     "logs_missing": Form(
         Record(
@@ -222,11 +243,12 @@ def check_condition(
             reading.problem(("unless",), said, "take it out of one of the two")
     if form == "status_differs":
         _check_status_differs(fields, reading)
-    elif form == "stage_overdue":
-        stages = fields.get("stage_overdue") or ()
-        if ANY_STAGE in stages and len(stages) > 1:
-            said = f"“{ANY_STAGE}” beside other stages"
-            reading.problem(("when", "stage_overdue"), said, f"write {ANY_STAGE} alone, or the stages")
+    for name, what in (("stage_overdue", "stages"), ("not_consumed", "destinations")):
+        named = fields.get(name) or ()
+        if ANY in named and len(named) > 1:
+            reading.problem(
+                ("when", name), f"“{ANY}” beside other {what}", f"write {ANY} alone, or the {what}"
+            )
 
 
 def stages_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePath, str]]:
@@ -237,7 +259,21 @@ def stages_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePath
     return [
         (("when", "stage_overdue", index), stage)
         for index, stage in enumerate(stages)
-        if stage not in (None, ANY_STAGE)
+        if stage not in (None, ANY)
+    ]
+
+
+def unsubscribed(
+    when: tuple[str, Mapping[str, Any]] | None, subscribers: Mapping[str, Any]
+) -> list[tuple[NodePath, str]]:
+    """The destinations that a condition follows though nobody is said to consume them, with the place of each."""
+    if when is None or when[0] != "not_consumed" or when[1].get("subscriber"):
+        return []
+    return [
+        (("when", "not_consumed", index), destination)
+        for index, destination in enumerate(when[1].get("not_consumed") or ())
+        if destination is not None
+        if not (subscribers if destination == ANY else subscribers.get(destination))
     ]
 
 
@@ -296,3 +332,7 @@ def _check_status_differs(fields: Mapping[str, Any], reading: Reading) -> None:
 
 def _meanings(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     return {word: status for status, words in groups.items() for word in words}
+
+
+def _unless_any(names: tuple[str, ...]) -> tuple[str, ...]:
+    return () if names == (ANY,) else names

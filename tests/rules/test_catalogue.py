@@ -190,6 +190,13 @@ def test_the_time_scale_divides_all_that_is_shipped() -> None:
         ),
         (
             "when:\n  happened: wms.received\n  but_not: wms.picked\n  within: 4h\n",
+            "when:\n  not_consumed: stock\n  within: 1h\n",
+            "  not_consumed: stock",
+            "does not say who consumes “stock”",
+            "write “subscriber”",
+        ),
+        (
+            "when:\n  happened: wms.received\n  but_not: wms.picked\n  within: 4h\n",
             "when:\n  status_differs: [storefront, wns]\n  for: 1h\n",
             "  status_differs: [storefront, wns]",
             "no service “wns”",

@@ -1,14 +1,19 @@
 """Conditions by themselves: what each says of one timeline at one instant."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ordertrace_rules.catalogue import Catalogue, load_catalogue
+from ordertrace_rules.completeness import CompletenessRules
 from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
 from ordertrace_rules.conditions.happened_but_not import HappenedButNot
 from ordertrace_rules.conditions.not_all import NotAll
+from ordertrace_rules.conditions.not_consumed import NotConsumed
 from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.vocabulary import Condition, Finding, Timeline
 from ordertrace_rules.event import Event
@@ -221,3 +226,117 @@ def test_differences_agree_with_a_naive_evaluator_in_any_order_of_arrival(
     found = findings(condition, arrived, now)
     told = [(f.state, minute(f.opened_at), minute(f.resolved_at)) for f in found if f.state != "quiet"]
     assert told == naive_differences(said, now)
+
+
+# --- messages ---------------------------------------------------------------------------------------------
+
+HEARD = Process(
+    "way", 1, "order", {}, PROCESS.stages, ("end",), subscribers={"stock": ("wms", "crm"), "news": ("crm",)}
+)
+FOLLOWED = NotConsumed((), 10 * MINUTE)
+
+
+def message(
+    minutes: int, action: str, key: str = "m1", service: str = "shop", group: str = "", **fields: object
+):
+    return event(
+        minutes,
+        action,
+        service,
+        messaging__message__id=key,
+        messaging__destination__name="stock",
+        messaging__consumer__group__name=group,
+        **fields,
+    )
+
+
+def waiting(found: Sequence[Finding]) -> dict[str, tuple[str, float | None]]:
+    return {f.occurrence: (f.state, minute(f.resolved_at)) for f in found if f.state != "quiet"}
+
+
+def test_each_subscriber_of_a_message_is_waited_for_by_itself():
+    events = [message(0, "message.published"), message(3, "message.consumed", service="wms")]
+    assert waiting(findings(FOLLOWED, events, 10, HEARD)) == {"stock/m1/crm": ("open", None)}
+    late = [*events, message(30, "message.consumed", service="bots", group="crm")]
+    assert waiting(findings(FOLLOWED, late, 40, HEARD)) == {"stock/m1/crm": ("resolved", 30)}
+
+
+def test_a_failed_consumption_is_none():
+    events = [
+        message(0, "message.published"),
+        message(1, "message.failed", service="wms"),
+        message(2, "message.consumed", service="wms", event__outcome="failure"),
+    ]
+    assert waiting(findings(NotConsumed((), 10 * MINUTE, "wms"), events, 10)) == {
+        "stock/m1/wms": ("open", None)
+    }
+
+
+def test_only_the_destinations_that_are_named_are_followed():
+    events = [message(0, "message.published")]
+    assert findings(NotConsumed(("news",), 10 * MINUTE, "wms"), events, 99) == ()
+    assert len(findings(NotConsumed(("news", "stock"), 10 * MINUTE, "wms"), events, 99)) == 1
+    assert findings(FOLLOWED, events, 99) == ()  # nobody is said to consume it
+
+
+@pytest.mark.parametrize(
+    ("fields", "followed"),
+    [({"messaging__message__id": ""}, False), ({"event__outcome": "failure"}, False), ({}, True)],
+)
+def test_what_was_not_published_or_has_no_id_is_not_followed(fields: dict[str, object], followed: bool):
+    one = event(0, "message.published", **({"messaging__message__id": "m1"} | fields))
+    assert bool(findings(NotConsumed((), 10 * MINUTE, "wms"), [one], 99)) is followed
+
+
+def test_whose_logs_are_needed_is_known_from_those_that_consumed_as_the_group_before():
+    first, second = message(0, "message.published", "m0"), message(5, "message.published", "m1")
+    workers = NotConsumed((), 10 * MINUTE, "workers")
+    unknown = only(workers, [second], 99).need
+    assert unknown is not None
+    assert (unknown.services, unknown.actions) == (("workers",), ("message.consumed",))
+    consumed = message(1, "message.consumed", "m0", "wms", "workers")
+    known = only(workers, [first, consumed, second], 99).need
+    assert known is not None
+    assert (known.services, known.start, known.end) == (("wms",), at(5), at(15))
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 12),
+            st.sampled_from(["published", "consumed", "consumed", "failed"]),
+            st.sampled_from(["m1", "m2"]),
+            st.sampled_from(["wms", "crm"]),
+        ),
+        max_size=10,
+    ),
+    st.integers(0, 20),
+)
+def test_messages_agree_with_a_naive_evaluator(said: list[tuple[int, str, str, str]], now: int):
+    condition = NotConsumed(("stock",), 4 * MINUTE)
+    found = findings(condition, [message(m, f"message.{a}", key, s) for m, a, key, s in said], now, HEARD)
+    wanted: dict[str, tuple[str, float | None]] = {}
+    for key in {key for _, action, key, _ in said if action == "published"}:
+        deadline = min(m for m, action, k, _ in said if (action, k) == ("published", key)) + 4
+        for group in ("wms", "crm"):
+            consumed = [m for m, action, k, s in said if (action, k, s) == ("consumed", key, group)]
+            if now >= deadline and not any(m <= deadline for m in consumed):
+                first = min(consumed, default=None)
+                wanted[f"stock/{key}/{group}"] = ("open" if first is None else "resolved", first)
+    assert waiting(found) == wanted
+
+
+def test_a_subscriber_whose_logs_are_missing_is_not_accused_firmly(make_world: Callable[..., Any]):
+    shipped = load_catalogue(only=["paid_not_reserved"])
+    unread = replace(shipped.playbooks[0], id="unread", condition=NotConsumed((), 10 * MINUTE, "wms"))
+    world = make_world(catalogue=Catalogue(shipped.processes, (unread,)), completeness=CompletenessRules())
+    world.say(-5, "wms", "wms.picked", "SO-0")
+    for key in ("m1", "m2"):
+        world.say(0, "shop", "message.published", "SO-1", messaging__message__id=key)
+    world.tick(10)
+    incident = world.incidents()["unread-1"]
+    assert (incident.certainty, incident.missing, incident.open_count) == ("unverified", ("wms",), 2)
+    world.say(16, "wms", "wms.picked", "SO-0")
+    world.tick(17)
+    assert world.incidents()["unread-1"].certainty == "firm"

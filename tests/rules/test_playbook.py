@@ -9,6 +9,7 @@ from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
 from ordertrace_rules.conditions.happened_but_not import HappenedButNot
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
+from ordertrace_rules.conditions.not_consumed import NotConsumed
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.vocabulary import Condition
@@ -125,6 +126,11 @@ def test_every_field_is_read() -> None:
             StatusDiffers(("shop", "wms"), 30 * MINUTE, {"SENT": "sent", "out": "sent", "NEW": "new"}),
         ),
         ("{status_differs: [shop, wms], for: 30m}", StatusDiffers(("shop", "wms"), 30 * MINUTE)),
+        (
+            "{not_consumed: stock, subscriber: wms, within: 5m}",
+            NotConsumed(("stock",), 5 * MINUTE, "wms"),
+        ),
+        ("{not_consumed: any, within: 5m}", NotConsumed((), 5 * MINUTE)),
         ("logs_missing: {silent_after: 20m}", LogsMissing(20 * MINUTE)),
         ("logs_missing: {}", LogsMissing(10 * MINUTE)),
     ],
@@ -324,6 +330,13 @@ def test_the_time_scale_divides_every_duration_and_the_default_ones() -> None:
             "    gone: [OUT]",
             "means both “sent” and “gone”",
             "keep one",
+        ),
+        (
+            WHEN,
+            "when:\n  not_consumed: [stock, any]\n  within: 1h\n",
+            "  not_consumed: [stock, any]",
+            "beside other destinations",
+            "any alone",
         ),
         (
             WHEN,
