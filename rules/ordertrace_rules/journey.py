@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ordertrace_rules.deadline import deadline
 from ordertrace_rules.event import Event
 from ordertrace_rules.vocabulary import Journey, LastWord, Process, Stage, StageState
 
@@ -67,14 +68,14 @@ def _fold_stage(stage: Stage, events: Sequence[Event], acts: Sequence[Event]) ->
     if end is not None:
         # Clocks differ: a stage that ended before it began took no time, it did not take less than none.
         started_at = min(start.timestamp, end.timestamp) if start else None
-        return StageState(stage.id, "done", started_at, end.timestamp, _deadline(stage, started_at))
+        return StageState(stage.id, "done", started_at, end.timestamp, deadline(stage, started_at, acts))
     started_at = start.timestamp if start else None
     if failures:
         restarted = any(e.action in stage.starts and e.timestamp > failures[-1].timestamp for e in acts)
         state = "running" if restarted else "failed"
-        return StageState(stage.id, state, started_at, None, _deadline(stage, started_at))
+        return StageState(stage.id, state, started_at, None, deadline(stage, started_at, acts))
     if start is not None:
-        return StageState(stage.id, "running", started_at, None, _deadline(stage, started_at))
+        return StageState(stage.id, "running", started_at, None, deadline(stage, started_at, acts))
     return StageState(stage.id, "waiting")
 
 
@@ -108,10 +109,6 @@ def _achievements(process: Process) -> frozenset[str]:
     fails = {action for stage in process.stages for action in stage.fails}
     reached = {action for stage in process.stages for action in (*stage.starts, *stage.ends)}
     return frozenset((reached | set(process.ends)) - fails)
-
-
-def _deadline(stage: Stage, started_at: int | None) -> int | None:
-    return None if started_at is None or stage.target is None else started_at + stage.target
 
 
 def _refs(events: Sequence[Event]) -> dict[str, tuple[str, ...]]:

@@ -1,8 +1,9 @@
 """Processes as a site writes them: the YAML form of `vocabulary.Process`, its mistakes, its schema."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ordertrace_rules.calendar_file import CALENDAR, build_calendar, check_calendar, is_out_of_reach
 from ordertrace_rules.fields import (
     ACTION,
     ID,
@@ -19,12 +20,19 @@ from ordertrace_rules.fields import (
     Table,
     Whole,
 )
-from ordertrace_rules.vocabulary import Process, Stage
+from ordertrace_rules.vocabulary import Pause, Process, Stage
+from ordertrace_rules.yamlfile import NodePath
 
-_LATER = "calendars, pauses and stages for each parcel cannot be declared yet; leave it out"
 _ACTIONS = Listing(ACTION, single=True, least=1)
 _SERVICES = Listing(SERVICE, single=True)
 _CALL = String(r"[^\s|]+\s*->\s*[^\s|]+", "storefront -> payment", longest=210)
+
+PAUSE = Record(
+    (
+        Field("from", _ACTIONS, "the events any of which begins it", required=True),
+        Field("until", _ACTIONS, "the events any of which ends it", required=True),
+    )
+)
 
 STAGE = Record(
     (
@@ -42,9 +50,10 @@ STAGE = Record(
         Field("warning", Duration(), "how long it takes before it is worth a look; shorter than the target"),
         Field("owner", NAME, "who is asked when it stalls"),
         Field("waiting_title", Sentence(LONGEST_TITLE), "what an order that stands here is called in shops"),
+        Field("calendar", CALENDAR, "the working time that the target counts; else that of the process"),
+        Field("pauses", Listing(PAUSE), "what holds it up, beside the pauses of the process", default=[]),
     ),
     hints={
-        **dict.fromkeys(("calendar", "pauses", "per", "each", "complete_when", "parcels"), _LATER),
         "name": "the name for people is “title”",
         "start": "did you mean “starts”?",
         "end": "did you mean “ends”?",
@@ -69,9 +78,10 @@ PROCESS = Record(
         ),
         Field("emits", Table(ACTION, _SERVICES), "who emits an event, where no stage says so", default={}),
         Field("subscribers", Table(NAME, _SERVICES), "who has to consume each message", default={}),
+        Field("calendar", CALENDAR, "the working time that counts in stages without one of their own"),
+        Field("pauses", Listing(PAUSE), "what holds up every stage: their targets stand still", default=[]),
     ),
     hints={
-        **dict.fromkeys(("calendar", "calendars", "pauses", "parcels"), _LATER),
         "id": "the name is the value of “process”",
         "name": "the name is the value of “process”, the name for people “title”",
     },
@@ -82,6 +92,7 @@ def read_process(reading: Reading) -> Mapping[str, Any]:
     """The fields of a process file, with its mistakes kept in `reading`; what is wrong is left out."""
     values = PROCESS.read(reading.document.data, (), reading) or {}
     _check_stages(values.get("stages") or (), reading)
+    _check_clocks(values, reading)
     _check_calls(values.get("calls") or (), reading)
     return values
 
@@ -93,7 +104,7 @@ def build_process(values: Mapping[str, Any], file: str) -> Process:
         version=values["version"],
         subject=values["subject"],
         title=values["title"],
-        stages=tuple(_stage(stage) for stage in values["stages"]),
+        stages=tuple(_stage(stage, values) for stage in values["stages"]),
         ends=values["ends"],
         calls=tuple(call_ends(call) for call in values["calls"]),
         emits=values["emits"],
@@ -112,6 +123,8 @@ def actions_of(values: Mapping[str, Any]) -> set[str]:
     """Every event action that a process speaks of."""
     groups: list[Iterable[str | None]] = [values.get("ends") or (), values.get("emits") or ()]
     groups += [stage.get(name) or () for stage in stages_of(values) for name in ("starts", "ends", "fails")]
+    pauses = [pause for place in (values, *stages_of(values)) for pause in place.get("pauses") or () if pause]
+    groups += [pause.get(name) or () for pause in pauses for name in ("from", "until")]
     return {action for group in groups for action in group if action}
 
 
@@ -149,13 +162,16 @@ def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     return ()
 
 
-def _stage(values: Mapping[str, Any]) -> Stage:
+def _stage(values: Mapping[str, Any], process: Mapping[str, Any]) -> Stage:
+    calendar = values["calendar"] or process["calendar"]
     return Stage(
         **{name: values[name] for name in ("id", "title", "starts", "ends", "fails", "services")},
         target=values["target"],
         warning=values["warning"],
         owner=values["owner"] or "",
         waiting_title=values["waiting_title"] or {},
+        calendar=build_calendar(calendar) if calendar else None,
+        pauses=tuple(Pause(p["from"], p["until"]) for p in (*process["pauses"], *values["pauses"])),
     )
 
 
@@ -181,6 +197,28 @@ def _check_stages(stages: Iterable[Mapping[str, Any] | None], reading: Reading) 
         elif warning and target and warning >= target:
             reading.problem(
                 (*here, "warning"), "the warning comes no earlier than the target", "make it shorter"
+            )
+
+
+def _check_clocks(values: Mapping[str, Any], reading: Reading) -> None:
+    """The calendars and pauses of a process and of its stages."""
+    places: list[tuple[NodePath, Mapping[str, Any]]] = [((), values)]
+    stages = enumerate(values.get("stages") or ())
+    places += [(("stages", index), stage) for index, stage in stages if stage is not None]
+    for path, place in places:
+        check_calendar(place.get("calendar"), (*path, "calendar"), reading)
+        pauses: Sequence[Mapping[str, Any] | None] = place.get("pauses") or ()
+        for index, pause in enumerate(pauses):
+            begins: tuple[str | None, ...] = (pause or {}).get("from") or ()
+            both = set(begins) & set((pause or {}).get("until") or ()) - {None}
+            if both:
+                said = f"“{next(iter(both))}” both begins and ends the pause"
+                reading.problem((*path, "pauses", index, "until"), said, "name another event", at_key=True)
+        calendar = place.get("calendar") or values.get("calendar")
+        if calendar and place.get("target") and is_out_of_reach(place["target"], calendar):
+            said = "a target of more than ten years of this calendar"
+            reading.problem(
+                (*path, "target"), said, "write it in working time: a working day is as long as “hours”"
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ordertrace_rules.calendar import Calendar
 from ordertrace_rules.times import HOUR
 
 Text = Mapping[str, str]
@@ -33,6 +34,14 @@ def in_language(text: Text, language: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """While it holds, from any of `begins` to the next of `ends`, the target of a stage stands still."""
+
+    begins: tuple[str, ...]
+    ends: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One leg of an order's way: from the first event in `starts` to the first in `ends`."""
 
@@ -42,10 +51,12 @@ class Stage:
     ends: tuple[str, ...]
     fails: tuple[str, ...] = ()
     services: tuple[str, ...] = ()  # who emits its end
-    target: int | None = None  # how long it may take
+    target: int | None = None  # how long it may take, of working time where there is a calendar
     warning: int | None = None
     owner: str = ""
     waiting_title: Text = field(default_factory=dict[str, str])  # "waiting for outbound"
+    calendar: Calendar | None = None  # around the clock without one
+    pauses: tuple[Pause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ class StageState:
     state: StageStatus
     started_at: int | None = None
     ended_at: int | None = None
-    deadline: int | None = None  # started_at + target
+    deadline: int | None = None  # when the target is used up; none while it is paused
 
     def overdue(self, now: int) -> bool:
         """Over its target: still running past it, failed and not mended by then, or ended after it."""
@@ -274,7 +285,8 @@ class Incident:
     amounts: Mapping[str, float] = field(default_factory=dict[str, float])  # of open members, by currency
     since: int = 0  # the earliest `since` of its members
     announced: bool = False  # an opening transition has been made
-    announced_count: int = 0  # open members when the last transition was made
+    announced_count: int = 0  # the most open members that a transition has told of since it opened
+    announced_firm: bool = False  # a transition since it opened has told that it is firm
     missing: tuple[str, ...] = ()
     assumed: bool = False
     explained_by: str = ""

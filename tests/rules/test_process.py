@@ -1,13 +1,19 @@
 """Process files: what they mean, and each mistake with its place."""
 
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
 import pytest
 
+from ordertrace_rules.calendar import Calendar
+from ordertrace_rules.calendar_file import CALENDAR
 from ordertrace_rules.catalogue import load_catalogue
 from ordertrace_rules.errors import Problem
 from ordertrace_rules.fields import Reading
-from ordertrace_rules.process import build_process, find_cycle, read_process
+from ordertrace_rules.process import PAUSE, PROCESS, STAGE, build_process, find_cycle, read_process
 from ordertrace_rules.times import HOUR, MINUTE
-from ordertrace_rules.vocabulary import Process, Stage
+from ordertrace_rules.vocabulary import Pause, Process, Stage
 from ordertrace_rules.yamlfile import parse_yaml
 
 SOUND = """\
@@ -80,6 +86,105 @@ def test_the_time_scale_divides_targets_and_warnings() -> None:
     assert (process.stages[0].target, process.stages[0].warning) == (2 * HOUR // 3600, 30 * MINUTE // 3600)
 
 
+CLOCKS = """\
+calendar:
+  zone: Asia/Shanghai
+  hours: 09:00-18:00
+pauses:
+  - from: order.held
+    until: [order.released, order.approved]
+"""
+OWN = """\
+    calendar:
+      zone: Europe/Berlin
+      days: [sat, sun]
+      hours: ["13:00-17:30", "08:00-12:00"]
+      closed: 2026-12-26
+    pauses:
+      - {from: stores.closed, until: stores.opened}
+"""
+
+
+def test_calendar_and_pauses_of_the_process_hold_in_stages_without_their_own() -> None:
+    text = CLOCKS + SOUND.replace("    owner: stores\n", OWN, 1)
+    process, problems = read(text, time_scale=60)
+    assert problems == []
+    assert process is not None
+    asked, shelved = process.stages
+    held = Pause(("order.held",), ("order.released", "order.approved"))
+    assert shelved.calendar == Calendar(ZoneInfo("Asia/Shanghai"), ((540, 1080),), frozenset(range(5)))
+    assert shelved.pauses == (held,)
+    assert asked.calendar == Calendar(
+        ZoneInfo("Europe/Berlin"),
+        ((480, 720), (780, 1050)),
+        frozenset({5, 6}),
+        frozenset({date(2026, 12, 26)}),
+    )
+    assert asked.pauses == (held, Pause(("stores.closed",), ("stores.opened",)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message", "fix"),
+    [
+        ("zone: Asia/Shanghai", "zone: Shanghai", "  zone: Shanghai", "not a time zone", "Asia/Shanghai"),
+        ("  zone: Asia/Shanghai\n", "", "calendar:", "“zone” is missing", "add zone"),
+        ("09:00-18:00", "9-18", "  hours: 9-18", "not the form", "09:00-18:00"),
+        (
+            "09:00-18:00",
+            "22:00-06:00",
+            "  hours: 22:00-06:00",
+            "ends no later",
+            "22:00-24:00 and 00:00-06:00",
+        ),
+        (
+            "09:00-18:00",
+            '["09:00-18:00", "17:00-20:00"]',
+            '  hours: ["09:00-18:00", "17:00-20:00"]',
+            "from 17:00 are counted twice",
+            "before the next",
+        ),
+        ("  hours: 09:00-18:00", "  hours: []", "  hours: []", "an empty list", "at least 1"),
+        ("  hours: 09", "  days: monday\n  hours: 09", "  days: monday", "“monday” is not known", "“mon”"),
+        ("  hours: 09", "  closed: 2026-02-30\n  hours: 09", "  closed: 2026-02-30", "no day", "year, month"),
+        ("  hours: 09", "  holidays: []\n  hours: 09", "  holidays: []", "not a field", "“closed”"),
+        ("target: 2h", "target: 1300d", "    target: 1300d", "ten years of this calendar", "working time"),
+        (
+            "    until: [order.released, order.approved]\n",
+            "",
+            "  - from: order.held",
+            "“until” is missing",
+            "add",
+        ),
+        (
+            "[order.released, order.approved]",
+            "order.held",
+            "    until: order.held",
+            "both begins and ends",
+            "another",
+        ),
+    ],
+)
+def test_each_mistake_of_a_calendar_or_pause_has_its_line_and_a_way_out(
+    old: str, new: str, line: str, message: str, fix: str
+) -> None:
+    text = CLOCKS + SOUND
+    assert old in text
+    text = text.replace(old, new, 1)
+    _, (problem,) = read(text)
+    assert problem.text == line
+    assert text.splitlines()[problem.line - 1] == line
+    assert message in problem.message
+    assert fix in problem.fix
+
+
+@pytest.mark.parametrize(
+    "name", sorted({field.name for record in (PROCESS, STAGE, CALENDAR, PAUSE) for field in record.fields})
+)
+def test_every_field_of_a_process_is_documented(name: str) -> None:
+    page = Path(__file__).parents[2] / "docs" / "processes.md"
+    assert f"| `{name}` |" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "message", "fix"),
     [
@@ -87,8 +192,8 @@ def test_the_time_scale_divides_targets_and_warnings() -> None:
         ("version: 3", "version: three", "version: three", "a whole number", "from 1"),
         ("subject: shipment_id", "subject: 7", "subject: 7", "a text is needed", 'in quotes: "7"'),
         ("version: 3", "verson: 3", "verson: 3", "“verson” is not a field", "did you mean “version”?"),
-        ("version: 3", "calendar: office", "calendar: office", "not a field", "cannot be declared yet"),
-        ("    owner: stores", "    pauses: []", "    pauses: []", "not a field", "cannot be declared yet"),
+        ("version: 3", "calendar: office", "calendar: office", "fields are needed", "zone, hours"),
+        ("version: 3", "pauses: order.held", "pauses: order.held", "a list is needed", "[a, b]"),
         (
             "title: {en: Refill, zh: 补货}",
             "title: {en: Refill}",

@@ -69,6 +69,8 @@ def test_what_lint_refuses_for_its_shape_the_schema_refuses_too(old: str, new: s
         ("    starts: return.requested\n", ""),
         ("- storefront -> returns", "- storefront returns"),
         ("ends: [refund.paid", "calendar: x\nends: [refund.paid"),
+        ("ends: [refund.paid", "calendar: {zone: UTC, hours: 9-17}\nends: [refund.paid"),
+        ("ends: [refund.paid", "pauses: [{from: a.b}]\nends: [refund.paid"),
     ],
 )
 def test_the_schema_of_processes_refuses_too(old: str, new: str) -> None:
