@@ -4,6 +4,7 @@
 firm only where those services are complete over that time; elsewhere the honest answer is "unverified".
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -31,8 +32,8 @@ class Judgement:
 class CompletenessRules:
     default: Judgement = field(default_factory=Judgement)
     by_service: Mapping[str, Judgement] = field(default_factory=dict[str, Judgement])
-    # An instance that says nothing for so long, and took no leave, may be dead.
-    silent_after: int = 10 * MINUTE
+    # However short a playbook's patience is made: a busy machine is silent for seconds.
+    least_silence: int = 0
     # How soon an unverified membership is looked at again.
     recheck: int = 30 * NS
 
@@ -90,14 +91,14 @@ class Completeness:
             self._gaps[service] = self._find_gaps(service)
         return self._gaps[service]
 
-    def silent_since(self, service: str) -> int | None:
+    def silent_since(self, service: str, silent_after: int) -> int | None:
         """Since when the service says nothing although it should: the beginning of its open tail, once it has
         lasted `silent_after`. None for a service that took its leave, or that is judged by its activity."""
         if self.source(service) != "heartbeat":
             return None
         open_tails = [start for start, end in self.gaps(service) if end == FOREVER]
         since = min(open_tails, default=None)
-        return since if since is not None and self.now - since >= self.rules.silent_after else None
+        return since if since is not None and self.now - since >= silent_after else None
 
     def last_record(self, service: str) -> int | None:
         return max((p.last_at for p in self._instances.get(service, ())), default=None)
@@ -113,20 +114,20 @@ class Completeness:
         if self.source(service) == "activity":
             lateness = self.rules.of(service).lateness
             return [(max(p.last_at for p in instances) - lateness + 1, FOREVER)]
-        gaps = [(0, instances[0].first_at), *self.holes(service)]
-        gaps += [tail for p in instances if (tail := self._tail(p, instances)) is not None]
+        births = [p.first_at for p in instances]
+        gaps = [(0, births[0]), *self.holes(service)]
+        gaps += [tail for p in instances if (tail := _tail(p, births)) is not None]
         return sorted(gap for gap in gaps if gap[0] < gap[1])
 
-    def _tail(self, instance: Presence, all_instances: Sequence[Presence]) -> tuple[int, int] | None:
-        """After its last record an instance is unknown, unless it took its leave: until a successor is born
-        after it, or, beside living replicas, until it has been silent long enough to be dead."""
-        if instance.goodbye_at is not None and instance.goodbye_at >= instance.last_at:
-            return None
-        start = instance.last_at + 1
-        successor = min((p.first_at for p in all_instances if p.first_at >= start), default=FOREVER)
-        dead_at = start + self.rules.silent_after
-        outlived = any(p.last_at >= dead_at for p in all_instances if p is not instance)
-        return (start, min(successor, dead_at) if outlived else successor)
+
+def _tail(instance: Presence, births: Sequence[int]) -> tuple[int, int] | None:
+    """After its last record an instance is unknown, unless it took its leave: until a successor is born after
+    it (which adopts what it left on disk), or for ever. Living replicas say nothing of what it had to say."""
+    if instance.goodbye_at is not None and instance.goodbye_at >= instance.last_at:
+        return None
+    start = instance.last_at + 1
+    later = bisect_left(births, start)
+    return (start, births[later] if later < len(births) else FOREVER)
 
 
 def lost_spans(presence: Presence) -> list[tuple[int, int]]:
@@ -134,7 +135,8 @@ def lost_spans(presence: Presence) -> list[tuple[int, int]]:
 
     They lie between two records that are here: the lost ones came after the one and before the other.
     """
-    spans = [
+    spans = [(presence.first_at, presence.known_from)]
+    spans += [
         (min(before[3], after[2]) + 1, max(before[3], after[2])) for before, after in pairwise(presence.runs)
     ]
     said = presence.losses
@@ -160,7 +162,10 @@ def witness(presence: Presence | None, event: Event) -> Presence:
         if event.extra.get(ecs.HEARTBEAT_PHASE) == "goodbye":
             changes["goodbye_at"] = max(presence.goodbye_at or 0, at)
     if event.sequence is not None and event.instance:
-        changes["runs"] = _with_sequence(presence.runs, event.sequence, at)
+        runs = _with_sequence(presence.runs, event.sequence, at)
+        changes["runs"] = runs[-MAX_RUNS:]
+        if len(runs) > MAX_RUNS:
+            changes["known_from"] = max(presence.known_from, runs[-MAX_RUNS][2])
     return replace(presence, **changes)
 
 
@@ -178,7 +183,7 @@ def _with_sequence(
             merged[-1] = (merged[-1][0], run[1], merged[-1][2], run[3])
         else:
             merged.append(run)
-    return tuple(merged[-MAX_RUNS:])
+    return tuple(merged)
 
 
 def _with_loss(

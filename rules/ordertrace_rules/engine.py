@@ -6,11 +6,12 @@ memberships before the journey that says when to look again, incidents before th
 the checkpoint last of all.
 """
 
+import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ordertrace_rules.aliases import Aliases
+from ordertrace_rules.aliases import Aliases, ref_key
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.clock import Clock
 from ordertrace_rules.cohorts import Cohorts
@@ -24,10 +25,13 @@ from ordertrace_rules.judgement import judge
 from ordertrace_rules.log_gaps import judge_services, next_silence
 from ordertrace_rules.stores.protocol import Store, Versioned
 from ordertrace_rules.subjects import Subjects
+from ordertrace_rules.times import MINUTE
 from ordertrace_rules.vocabulary import Journey, Member, Process
 
 CHECKPOINT = "engine"
+CATALOGUE = "catalogue"
 BATCH = 5_000
+RETRY = 10 * MINUTE  # before a journey that could not be judged is tried again
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,8 @@ class TickReport:
     orphans: int = 0  # new events that lead to no order yet
     members: int = 0  # memberships that changed
     incidents: tuple[str, ...] = ()  # ids of incidents that were written
-    problems: tuple[str, ...] = ()  # rules that raised, with what they said
+    problems: tuple[str, ...] = ()  # what raised and was passed over, with what it said
+    more: bool = False  # more is waiting: tick again at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,25 @@ class Rules:
     aliases: Aliases
     completeness: CompletenessRules
     incidents: IncidentRules
+
+    def fingerprint(self) -> str:
+        """Changes where the same events would be judged otherwise; not with a title, a step or a file's place."""
+        playbooks = [
+            (p.id, p.process, p.condition, p.stage, p.unless, p.depends_on, p.group_by, p.reopen_within)
+            for p in self.catalogue.playbooks
+        ]
+        processes = [
+            (
+                p.id,
+                p.subject,
+                p.ends,
+                p.emits,
+                [replace(s, title={}, waiting_title={}, owner="") for s in p.stages],
+            )
+            for p in self.catalogue.processes.values()
+        ]
+        judged_by = repr((playbooks, processes, sorted(self.aliases.kinds.items())))
+        return hashlib.sha256(judged_by.encode()).hexdigest()
 
 
 class Engine:
@@ -64,6 +88,7 @@ class Engine:
         self.subjects = Subjects(store, rules.aliases)
         self.cohorts = Cohorts(store, self.subjects, rules.catalogue)
         self.incidents = Incidents(store, rules.catalogue.playbooks, self.cohorts.diagnose, rules.incidents)
+        self._catalogue_known = False  # whether the store was judged by these very rules
         self._gap_playbook = next(
             (p for p in rules.catalogue.playbooks if isinstance(p.condition, LogsMissing)), None
         )
@@ -71,33 +96,44 @@ class Engine:
     def tick(self, also: Iterable[str] = ()) -> TickReport:
         """Take in what arrived since the last tick, judge it, what is due and the orders `also`, and settle."""
         now = self.clock.now()
+        if not self._catalogue_known:
+            self._take_up_catalogue(now)
         checkpoint = self.store.checkpoint(CHECKPOINT)
         arrivals = self.store.arrivals(checkpoint.value if checkpoint else "", BATCH)
         with self.store.batch():
             completeness = self._witness(arrivals.events, now)
             touched, orphans = self._learn(arrivals.events, now)
-            orders = touched | self._due_orders(now) | set(also)
+            due = self.store.journeys(self.store.due(now, BATCH))
+            gaps, freed = self._judge_services(arrivals.events, completeness)
+            orders = {*touched, *freed, *also, *(order for v in due.values() for order in v.value.order_ids)}
             changed, problems = self._judge_orders(sorted(orders), completeness)
-            gaps = self._judge_services(arrivals.events, completeness)
-        written = self.incidents.settle(gaps, now)
+            self._put_off(due, now)
+        settled = self.incidents.settle(gaps, now)
         if arrivals.events:
             self.store.put_checkpoint(CHECKPOINT, arrivals.cursor, checkpoint.version if checkpoint else None)
         return TickReport(
-            len(arrivals.events), len(orders), orphans, changed, tuple(written), tuple(problems)
+            events=len(arrivals.events),
+            orders=len(orders),
+            orphans=orphans,
+            members=changed,
+            incidents=settled.written,
+            problems=(*problems, *settled.problems),
+            more=len(arrivals.events) == BATCH or len(due) == BATCH,
         )
 
     def catch_up(self) -> TickReport:
-        """Tick until nothing new is waiting."""
+        """Tick until nothing more is waiting."""
         report = self.tick()
-        while report.events == BATCH:
+        while report.more:
             more = self.tick()
             report = TickReport(
-                more.events,
+                report.events + more.events,
                 report.orders + more.orders,
                 report.orphans + more.orphans,
                 report.members + more.members,
                 tuple(dict.fromkeys((*report.incidents, *more.incidents))),
                 tuple(dict.fromkeys((*report.problems, *more.problems))),
+                more.more,
             )
         return report
 
@@ -133,9 +169,29 @@ class Engine:
             orphans += not orders and event.kind != "metric"
         return touched, orphans
 
-    def _due_orders(self, now: int) -> set[str]:
-        due = self.store.journeys(self.store.due(now, BATCH))
-        return {order for v in due.values() for order in v.value.order_ids}
+    def _take_up_catalogue(self, now: int) -> None:
+        """Where the rules are not those of the last run, judge all that is stored again by the new ones."""
+        known = self.store.checkpoint(CATALOGUE)
+        fingerprint = self.rules.fingerprint()
+        if known is not None and known.value != fingerprint:
+            log.info("the rules changed: everything that is stored is judged again")
+            self.incidents.retire(now)
+            checkpoint = self.store.checkpoint(CHECKPOINT)
+            if checkpoint is not None:
+                self.store.put_checkpoint(CHECKPOINT, "", checkpoint.version)
+        if known is None or known.value != fingerprint:
+            self.store.put_checkpoint(CATALOGUE, fingerprint, known.version if known else None)
+        self._catalogue_known = True
+
+    def _put_off(self, due: Mapping[str, Versioned[Journey]], now: int) -> None:
+        """What was due and was not judged (its process is gone, its order raised) must not stay the next in line."""
+        for journey_id, versioned in self.store.journeys(list(due)).items():
+            journey = versioned.value
+            if journey.next_deadline is None or journey.next_deadline > now:
+                continue
+            later = now + RETRY if journey.process in self.rules.catalogue.processes else None
+            self.store.put_journey(replace(journey, next_deadline=later), versioned.version)
+            log.debug("journey %s was due and could not be judged", journey_id)
 
     def _judge_orders(self, orders: Iterable[str], completeness: Completeness) -> tuple[int, list[str]]:
         changed, problems = 0, dict[str, None]()
@@ -152,31 +208,34 @@ class Engine:
         return changed, list(problems)
 
     def _judge_order(self, order_id: str, completeness: Completeness) -> tuple[int, list[str]]:
+        """Judge the order itself, and each of its returns, shipments … that has a process."""
         changed, problems = 0, list[str]()
         events = self.subjects.events_of(order_id)
-        for process, subject, own in self._processes_of(order_id, events):
-            count, found = self._judge_subject(process, subject, order_id, own, completeness)
-            changed += count
-            problems += found
+        for process in self.rules.catalogue.processes.values():
+            kind = process.subject
+            if kind == "order":
+                subjects = [(order_id, [order_id], events)]
+            else:
+                values = sorted({e.refs[kind] for e in events or () if kind in e.refs})
+                subjects = [(value, *self._shared(kind, value, order_id)) for value in values]
+            for subject, orders, own in subjects:
+                count, found = self._judge_subject(process, subject, orders, own, completeness)
+                changed += count
+                problems += found
         return changed, problems
 
-    def _processes_of(
-        self, order_id: str, events: list[Event] | None
-    ) -> Iterable[tuple[Process, str, list[Event] | None]]:
-        """The subjects to judge: the order itself, and each of its returns, shipments … that has a process."""
-        for process in self.rules.catalogue.processes.values():
-            if process.subject == "order":
-                yield process, order_id, events
-                continue
-            kind = process.subject
-            for value in sorted({e.refs[kind] for e in events or () if kind in e.refs}):
-                yield process, value, [e for e in events or () if e.refs.get(kind, value) == value]
+    def _shared(self, kind: str, value: str, order_id: str) -> tuple[list[str], list[Event] | None]:
+        """The orders of a ref (a parcel may hold several), and the events of theirs that speak of it or of no other."""
+        orders = sorted(self.subjects.orders_reached_from({ref_key(kind, value)}) | {order_id})
+        events = [self.subjects.events_of(order) for order in orders]
+        found = {e.id: e for own in events for e in own or () if e.refs.get(kind, value) == value}
+        return orders, sorted(found.values(), key=lambda e: e.position)
 
     def _judge_subject(
         self,
         process: Process,
         subject: str,
-        order_id: str,
+        orders: Sequence[str],
         events: list[Event] | None,
         completeness: Completeness,
     ) -> tuple[int, tuple[str, ...]]:
@@ -185,9 +244,9 @@ class Engine:
         existing = {v.value.id: v for v in self.store.members_of([subject])}
         if events is None:
             withdrawn = self._withdraw(existing.values(), process, completeness.now)
-            self._put_journey(set_aside(process, subject, [order_id], "too_many_events"), known)
+            self._put_journey(set_aside(process, subject, orders, "too_many_events"), known)
             return withdrawn, ()
-        folded = fold(process, subject, [order_id], events)
+        folded = fold(process, subject, orders, events)
         verdicts = judge(
             folded, process, self.rules.catalogue.playbooks, existing, completeness, self.store.emitters
         )
@@ -209,9 +268,12 @@ class Engine:
         if known is None or known.value != journey:
             self.store.put_journey(journey, known.version if known else None)
 
-    def _judge_services(self, events: Sequence[Event], completeness: Completeness) -> LogGaps:
+    def _judge_services(
+        self, events: Sequence[Event], completeness: Completeness
+    ) -> tuple[LogGaps, set[str]]:
+        """The services whose logs are missing, and the orders that waited for logs which came after all."""
         if self._gap_playbook is None:
-            return LogGaps()
+            return LogGaps(), set()
         wanted: dict[str, int] = {}
         for versioned in self.store.incidents_open():
             for service in versioned.value.missing:
@@ -224,7 +286,14 @@ class Engine:
         changed = judge_services(self._gap_playbook, completeness, wanted, existing.values(), heard)
         for member in changed:
             self.store.put_member(member, existing[member.id].version if member.id in existing else None)
-        return self._open_gaps([*(v.value for v in existing.values()), *changed])
+        gaps = self._open_gaps([*(v.value for v in existing.values()), *changed])
+        return gaps, self._waiting_for({m.subject for m in changed if m.state == "resolved"})
+
+    def _waiting_for(self, services: set[str]) -> set[str]:
+        """The orders with an open membership that is unverified for want of these services' records."""
+        incidents = [v.value.id for v in self.store.incidents_open() if services & set(v.value.missing)]
+        members = [m for i in incidents for m in self.store.members(i, ("open",), limit=BATCH)]
+        return {order for m in members if services & set(m.missing) for order in m.order_ids}
 
     def _open_gaps(self, members: Sequence[Member]) -> LogGaps:
         assert self._gap_playbook is not None

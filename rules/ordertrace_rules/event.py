@@ -18,6 +18,8 @@ from ordertrace_rules.times import format_instant, parse_instant
 
 Document = Mapping[str, Any]
 OUTCOMES = ("success", "failure", "unknown")
+MAX_AMOUNT = 1e15  # sums of many stay finite and exact to the cent
+
 _MAX_INSTANT = parse_instant("2262-04-11T00:00:00Z")  # what 64 bits of nanoseconds hold
 
 
@@ -89,7 +91,9 @@ class Event:
                 values[name] = int(number)
                 del flat[key]
         amount = _number(flat.get(ecs.ORDER_AMOUNT))
-        if amount is not None:
+        if (
+            amount is not None and abs(amount) < MAX_AMOUNT
+        ):  # a larger one is no sum of money; it stays in `extra`
             values["amount"] = amount
             del flat[ecs.ORDER_AMOUNT]
         values["outcome"] = _outcome(values.get("outcome", ""))

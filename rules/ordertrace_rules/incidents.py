@@ -6,10 +6,11 @@ marked. Each step may be repeated.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ordertrace_rules.errors import Conflict, OrdertraceError
+from ordertrace_rules.errors import Conflict, OrdertraceError, StoreUnavailable
 from ordertrace_rules.stores.protocol import MemberCounts, Store, Versioned
 from ordertrace_rules.times import MINUTE
 from ordertrace_rules.vocabulary import (
@@ -25,6 +26,8 @@ from ordertrace_rules.vocabulary import (
 Diagnose = Callable[[Incident, Playbook], Diagnosis | None]
 BATCH = 2_000
 ATTEMPTS = 8  # at one compare-and-set, against other workers and people who acknowledge
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,35 @@ class LogGaps:
     services: frozenset[str] = field(default_factory=frozenset[str])
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The incidents written, and what went wrong with others."""
+
+    written: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Episode:
+    """An episode while memberships are given to it: its number, whether it is open, when it closed last."""
+
+    number: int
+    is_open: bool
+    closed_at: int | None
+
+    def taking(self, member: Member, reopen_within: int) -> "_Episode":
+        """The episode that the member belongs to: this one, if it is open or closed not long before; else the next."""
+        same = self.is_open or (
+            self.closed_at is not None and member.opened_at - self.closed_at <= reopen_within
+        )
+        closed_at = member.resolved_at if member.resolved_at is not None else member.opened_at
+        if not same:
+            return _Episode(self.number + 1, member.state == "open", closed_at)
+        return _Episode(
+            self.number, self.is_open or member.state == "open", max(self.closed_at or 0, closed_at)
+        )
+
+
 class Incidents:
     """Keeps the incidents in step with their members."""
 
@@ -54,66 +86,107 @@ class Incidents:
         self._diagnose = diagnose
         self._rules = rules
 
-    def settle(self, gaps: LogGaps, now: int) -> list[str]:
-        """Count every membership that changed, then look after the open incidents. Returns the ids written."""
+    def settle(self, gaps: LogGaps, now: int) -> Settled:
+        """Count every membership that changed, then look after the open incidents.
+
+        An incident that cannot be written is named in the problems; its members stay uncounted, and the next
+        tick tries again. The others go on.
+        """
         written: list[str] = []
+        problems: dict[str, str] = {}
         while batch := self._store.unsettled(BATCH):
-            loaded = [v for v in batch if v.value.playbook in self._playbooks]
             with self._store.batch():
-                assigned = self._assign(loaded)
-            for members in assigned.values():
-                written += self._recount(members[0].value, [v.value for v in members], gaps, now)
-            strangers = [
-                v for v in batch if v.value.playbook not in self._playbooks
-            ]  # their playbook is gone
+                assigned = self._assign([v for v in batch if v.value.playbook in self._playbooks])
+            counted = [v for v in batch if v.value.playbook not in self._playbooks]  # their playbook is gone
+            for incident, members in assigned.items():
+                if incident not in problems:
+                    self._try(members[0].value, [v.value for v in members], gaps, now, written, problems)
+                counted += members if incident not in problems else []
             with self._store.batch():
-                for versioned in (*(v for members in assigned.values() for v in members), *strangers):
+                for versioned in counted:
                     self._store.put_member(replace(versioned.value, settled=True), versioned.version)
+            if not counted:
+                break  # what is left cannot be counted now
         for versioned in self._store.incidents_open():
             incident = versioned.value
             if incident.id not in written and self._wants_a_look(incident, gaps, now):
                 stand_in = Member(incident.playbook, incident.group, "", incident=incident.id)
-                written += self._recount(stand_in, [], gaps, now)
-        return written
+                self._try(stand_in, [], gaps, now, written, problems)
+        return Settled(tuple(written), tuple(problems.values()))
+
+    def retire(self, now: int) -> list[str]:
+        """Withdraw the open incidents of playbooks that are not loaded any more. Returns their ids."""
+        retired: list[str] = []
+        for versioned in self._store.incidents_open():
+            incident = versioned.value
+            if incident.playbook in self._playbooks:
+                continue
+            closed = replace(incident, state="withdrawn", open_count=0, updated_at=now, explained_by="")
+            if incident.announced:
+                closed = _add_transition(
+                    closed, "withdrawn", now, f"playbook {incident.playbook} is not loaded"
+                )
+            self._store.put_incident(closed, versioned.version)
+            retired.append(incident.id)
+        return retired
 
     def _assign(self, batch: Sequence[Versioned[Member]]) -> dict[str, list[Versioned[Member]]]:
         """Give each membership its incident: the latest of its playbook and group, or the next episode."""
         assigned: dict[str, list[Versioned[Member]]] = {}
-        begun: dict[tuple[str, str], str] = {}
-        for versioned in batch:
+        episodes: dict[tuple[str, str], _Episode] = {}
+        for versioned in sorted(batch, key=lambda v: (v.value.opened_at, v.value.id)):
             member = versioned.value
             if not member.incident:
                 key = (member.playbook, member.group)
-                if key not in begun:
-                    begun[key] = self._episode(member)
-                member = replace(member, incident=begun[key])
+                episode = episodes.get(key) or self._latest_episode(member)
+                episodes[key] = episode.taking(member, self._playbooks[member.playbook].reopen_within)
+                member = replace(member, incident=incident_id(*key, episodes[key].number))
                 versioned = Versioned(member, self._store.put_member(member, versioned.version))
             assigned.setdefault(member.incident, []).append(versioned)
         return assigned
 
-    def _episode(self, member: Member) -> str:
+    def _latest_episode(self, member: Member) -> "_Episode":
         latest = self._store.latest_incident(member.playbook, member.group)
         if latest is None:
-            return incident_id(member.playbook, member.group, 1)
+            return _Episode(0, False, None)
         incident = latest.value
         closed_at = incident.resolved_at if incident.resolved_at is not None else incident.updated_at
-        reopen_within = self._playbooks[member.playbook].reopen_within
-        if incident.is_open or member.opened_at - closed_at <= reopen_within:
-            return incident.id
-        return incident_id(member.playbook, member.group, incident.episode + 1)
+        return _Episode(incident.episode, incident.is_open, closed_at)
+
+    def _try(
+        self,
+        sample: Member,
+        members: Sequence[Member],
+        gaps: LogGaps,
+        now: int,
+        written: list[str],
+        problems: dict[str, str],
+    ) -> None:
+        try:
+            written += self._recount(sample, members, gaps, now)
+        except OrdertraceError as error:
+            if isinstance(error, StoreUnavailable):
+                raise
+            problems[sample.incident] = f"incident {sample.incident}: {error}"
+        except Exception as error:
+            log.exception("incident %s could not be written", sample.incident)
+            problems[sample.incident] = f"incident {sample.incident}: {type(error).__name__}: {error}"
 
     def _recount(self, sample: Member, members: Sequence[Member], gaps: LogGaps, now: int) -> list[str]:
         """Write the incident of `sample` as its members now make it; returns its id where that changed it."""
         playbook = self._playbooks.get(sample.playbook)
         if playbook is None:
             return []
+        diagnosis: Diagnosis | None = None  # made once, however often the write is repeated
         for _ in range(ATTEMPTS):
             versioned = self._store.incident(sample.incident)
             old = versioned.value if versioned is not None else None
             counts = self._store.count_members(sample.incident)
             new = _counted(old, sample, members, counts, playbook, now)
             new = replace(new, explained_by=self._explanation(new, counts, gaps))
-            new = self._diagnosed(new, playbook, now)
+            if self._wants_diagnosis(new, now):
+                diagnosis = diagnosis or self._diagnose(new, playbook)
+                new = diagnosed(new, diagnosis, now)
             new = _with_transition(old, new, self._rules.patience, now)
             if new == old:
                 return []
@@ -137,21 +210,18 @@ class Incidents:
             return ""
         return self._store.members(incident.id, ("open",), limit=1)[0].explained_by
 
-    def _diagnosed(self, incident: Incident, playbook: Playbook, now: int) -> Incident:
-        if not self._wants_diagnosis(incident, now):
-            return incident
-        return diagnosed(incident, self._diagnose(incident, playbook), now)
-
     def _wants_diagnosis(self, incident: Incident, now: int) -> bool:
         if self._rules.diagnose_every is None or not incident.is_open:
             return False
         if incident.diagnosed_at is None:
             return True
-        rested = now - incident.diagnosed_at >= self._rules.diagnose_every
-        grown = incident.open_count >= 2 * incident.diagnosed_count
-        changed = incident.open_count != incident.diagnosed_count
+        rested = now - incident.diagnosed_at
+        if incident.open_count != incident.diagnosed_count:
+            return incident.open_count >= 2 * incident.diagnosed_count or rested >= self._rules.diagnose_every
         unsure = incident.diagnosis is not None and incident.diagnosis.cause is None
-        return grown or (rested and (changed or unsure))
+        # Nothing changed but the healthy orders around it: look again, ever more seldom.
+        patience = max(self._rules.diagnose_every, incident.diagnosed_at - incident.detected_at)
+        return unsure and rested >= patience
 
     def _wants_a_look(self, incident: Incident, gaps: LogGaps, now: int) -> bool:
         if incident.playbook not in self._playbooks:
@@ -265,11 +335,11 @@ def _with_transition(old: Incident | None, new: Incident, patience: int, now: in
     if not new.announced:
         ripe = new.certainty == "firm" or now - new.detected_at >= patience
         if new.is_open and not new.explained_by and ripe:
-            return _add_transition(replace(new, announced=True), "opened", now)
+            return _add_transition(new, "opened", now)
         return new
-    if old is None or old.state == "acknowledged" == new.state or (old.is_open and new.is_open):
+    if old is None or (old.is_open and new.is_open):
         return _with_update(old, new, now)
-    if old.is_open and not new.is_open:
+    if not new.is_open and new.state != old.state:
         kind: TransitionKind = "resolved" if new.state == "resolved" else "withdrawn"
         return _add_transition(new, kind, now)
     if not old.is_open and new.is_open:
@@ -280,7 +350,7 @@ def _with_transition(old: Incident | None, new: Incident, patience: int, now: in
 def _with_update(old: Incident | None, new: Incident, now: int) -> Incident:
     if old is None or not new.is_open:
         return new
-    if old.certainty == "unverified" and new.certainty == "firm":
+    if not new.announced_firm and new.certainty == "firm":
         return _add_transition(new, "verified", now)
     if new.open_count >= 2 * max(new.announced_count, 1):
         return _add_transition(new, "grown", now)
@@ -291,11 +361,14 @@ def _with_update(old: Incident | None, new: Incident, now: int) -> Incident:
 
 def _add_transition(incident: Incident, kind: TransitionKind, at: int, note: str = "") -> Incident:
     transition = Transition(incident.next_transition, kind, at, note)
+    began = kind in ("opened", "reopened")  # what was told before it closed does not count
     return replace(
         incident,
         transitions=(*incident.transitions, transition),
         next_transition=incident.next_transition + 1,
-        announced_count=incident.open_count if kind != "acknowledged" else incident.announced_count,
+        announced=True,
+        announced_count=max(incident.open_count, 0 if began else incident.announced_count),
+        announced_firm=incident.certainty == "firm" or (incident.announced_firm and not began),
     )
 
 

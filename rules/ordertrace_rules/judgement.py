@@ -8,11 +8,9 @@ from ordertrace_rules.completeness import Completeness
 from ordertrace_rules.conditions.vocabulary import Finding, Need, Timeline
 from ordertrace_rules.journey import Folded
 from ordertrace_rules.stores.protocol import Versioned
-from ordertrace_rules.times import MINUTE
 from ordertrace_rules.vocabulary import Journey, Member, Playbook, Process
 
 Emitters = Callable[[str], tuple[str, ...]]
-_LONGEST_RECHECK = 10 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def judge(
                 if member != old:
                     members[member.id] = member
                     changed.append(replace(member, settled=False))
-            for old in _disproved(playbook, folded.journey.subject, members.values(), found):
+            for old in _disproved(playbook, folded, members.values(), found):
                 withdrawn = replace(old, state="withdrawn", withdrawn_at=now, resolved_at=None, settled=False)
                 members[old.id] = withdrawn
                 changed.append(withdrawn)
@@ -142,13 +140,13 @@ def _member(
 
 def _continued(member: Member, old: Member | None, upstream: Member | None) -> Member:
     """The new state of a membership, with what its earlier states remember."""
-    explained_by = upstream.incident if upstream is not None else ""
+    explained_by = (upstream.incident or upstream.playbook) if upstream is not None else ""
     if old is None:
         return replace(member, explained_by=explained_by)
     reappeared = old.state == "withdrawn"
     return replace(
         member,
-        incident=old.incident,
+        incident="" if reappeared else old.incident,  # it may belong to a later episode by now
         detected_at=member.detected_at if reappeared else old.detected_at,
         explained_by=explained_by,
         settled=old.settled,
@@ -170,17 +168,25 @@ def _upstream(playbook: Playbook, finding: Finding, members: Iterable[Member]) -
     return None
 
 
-def _disproved(playbook: Playbook, subject: str, members: Iterable[Member], found: set[str]) -> list[Member]:
+def _disproved(
+    playbook: Playbook, folded: Folded, members: Iterable[Member], found: set[str]
+) -> list[Member]:
+    """What was said and no longer holds. What is over stays as it was said once its events are expired."""
+    there = {e.timestamp for e in folded.records}
     return [
         m
         for m in members
-        if m.playbook == playbook.id and m.subject == subject and m.state != "withdrawn" and m.id not in found
+        if m.playbook == playbook.id
+        and m.subject == folded.journey.subject
+        and m.state != "withdrawn"
+        and m.id not in found
+        and (m.state == "open" or m.since in there)
     ]
 
 
 def _recheck_at(member: Member, need: Need | None, completeness: Completeness) -> int:
     """When it may be firm at the earliest; then soon again, then ever later: it comes soon or not at all."""
     waited = completeness.now - member.detected_at
-    again = completeness.now + max(completeness.rules.recheck, min(waited // 4, _LONGEST_RECHECK))
+    again = completeness.now + max(completeness.rules.recheck, waited // 4)
     at_best = [completeness.complete_at_best(service, need.end) for service in member.missing] if need else []
     return max([again, *at_best])

@@ -27,7 +27,7 @@ def judge_services(
     `wanted` names the services for whose records open memberships wait, with the instant from which they do;
     `heard` is the earliest record that came in this tick from each service, which ends its gap.
     """
-    condition: LogsMissing = playbook.condition
+    silent_after = _silent_after(playbook, completeness)
     open_gaps = {
         v.value.subject: v.value
         for v in existing
@@ -35,10 +35,10 @@ def judge_services(
     }
     changed: list[Member] = []
     for service in sorted({*completeness.services(), *wanted, *open_gaps}):
-        since = _missing_since(service, completeness, wanted, condition.silent_after)
+        since = _missing_since(service, completeness, wanted, silent_after)
         gap = open_gaps.get(service)
         if since is not None and gap is None:
-            changed.append(_gap(playbook, service, since, since + condition.silent_after, completeness.now))
+            changed.append(_gap(playbook, service, since, since + silent_after, completeness.now))
         elif since is None and gap is not None:
             ended = heard.get(service) or completeness.last_record(service) or completeness.now
             changed.append(replace(gap, state="resolved", resolved_at=max(ended, gap.since), settled=False))
@@ -47,9 +47,9 @@ def judge_services(
 
 def next_silence(playbook: Playbook, completeness: Completeness) -> int | None:
     """When the next service that sends heartbeats would have been silent for too long, if nothing more came."""
-    condition: LogsMissing = playbook.condition
+    silent_after = _silent_after(playbook, completeness)
     tails = [
-        start + condition.silent_after
+        start + silent_after
         for service in completeness.services()
         if completeness.source(service) == "heartbeat"
         for start, end in completeness.gaps(service)
@@ -58,11 +58,16 @@ def next_silence(playbook: Playbook, completeness: Completeness) -> int | None:
     return min((at for at in tails if at > completeness.now), default=None)
 
 
+def _silent_after(playbook: Playbook, completeness: Completeness) -> int:
+    condition: LogsMissing = playbook.condition
+    return max(condition.silent_after, completeness.rules.least_silence)
+
+
 def _missing_since(
     service: str, completeness: Completeness, wanted: Mapping[str, int], silent_after: int
 ) -> int | None:
     if completeness.source(service) == "heartbeat":
-        return completeness.silent_since(service)
+        return completeness.silent_since(service, silent_after)
     if completeness.source(service) == "file" or service not in wanted:
         return None
     last = completeness.last_record(service)

@@ -31,21 +31,18 @@ def relay(
     playbooks = {p.id: p for p in catalogue.playbooks}
     for versioned in store.incidents_to_relay(BATCH):
         incident = versioned.value
-        playbook = playbooks.get(incident.playbook)
-        if playbook is not None:
-            try:
-                guide = guide_of(store, catalogue, incident, playbook, base_url, now)
-                signals = [
-                    _signal(incident, playbook, transition, guide) for transition in incident.transitions
-                ]
-            except OrdertraceError:
-                raise
-            except Exception:
-                log.exception("the guide of incident %s could not be written; it is tried again", incident.id)
-                continue  # the others are told meanwhile
-            for signal in signals:
-                accept(signal)
-                relayed += 1
+        playbook = playbooks.get(incident.playbook) or _gone(incident)
+        try:
+            guide = guide_of(store, catalogue, incident, playbook, base_url, now)
+            signals = [_signal(incident, playbook, transition, guide) for transition in incident.transitions]
+        except OrdertraceError:
+            raise
+        except Exception:
+            log.exception("the guide of incident %s could not be written; it is tried again", incident.id)
+            continue  # the others are told meanwhile
+        for signal in signals:
+            accept(signal)
+            relayed += 1
         try:
             store.put_incident(replace(incident, transitions=()), versioned.version)
         except Conflict:
@@ -60,6 +57,14 @@ def guide_of(
     members = store.members(incident.id, ("open",), limit=SAMPLE) or store.members(incident.id, limit=SAMPLE)
     process = catalogue.processes.get(playbook.process)
     return build_guide(incident, playbook, process, members, incident.diagnosis, now=now, base_url=base_url)
+
+
+def _gone(incident: Incident) -> Playbook:
+    """Stands for a playbook that is not loaded any more: its incident still has to be told as over."""
+    title = {"en": incident.playbook, "zh": incident.playbook}
+    return Playbook(
+        incident.playbook, incident.playbook_version, title, title, "", incident.severity, condition=None
+    )
 
 
 def _signal(incident: Incident, playbook: Playbook, transition: Transition, guide: Guide) -> Signal:

@@ -101,14 +101,16 @@ class Scheduler:
         except Exception:
             log.exception("the lease could not be released; a successor takes it over after its time to live")
 
-    def run_once(self) -> None:
-        """One turn: tick if the lease is ours."""
+    def run_once(self) -> bool:
+        """One turn: renew the lease and tick if it is ours. True where more is waiting than one tick took."""
         began = time.monotonic()
+        more = False
         try:
             self.pulse.leading = self.lease is None or self.lease.hold()
             if not self.pulse.leading:
-                return
+                return False
             report = self.tick()
+            more = report.more
             self.pulse.events += report.events
             self.pulse.orphans += report.orphans
             self.pulse.problems = report.problems
@@ -124,8 +126,9 @@ class Scheduler:
         self.pulse.ticks += 1
         self.pulse.last_tick_at = time.time()
         self.pulse.last_tick_seconds = time.monotonic() - began
+        return more
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.run_once()
-            self._stop.wait(self.interval)
+            if not self.run_once():
+                self._stop.wait(self.interval)

@@ -44,8 +44,8 @@ class Service:
     alert_pulse: Pulse = field(default_factory=Pulse)  # of the deliveries
 
     def tick(self) -> TickReport:
-        """Judge what is new and due, then hand the transitions to alerting."""
-        report = self.engine.catch_up()
+        """Judge a batch of what is new and due, then hand the transitions to alerting."""
+        report = self.engine.tick()
         relay(self.store, self.catalogue, self.alerts.accept, self.settings.public_url, self.clock.now())
         return report
 
@@ -106,7 +106,7 @@ def engine_rules(settings: Settings, catalogue: Catalogue) -> Rules:
     completeness = CompletenessRules(
         default=Judgement(known.default.source, scaled(known.default.lateness, NS)),
         by_service=lateness,
-        silent_after=scaled(known.silent_after, 10 * NS),
+        least_silence=0 if settings.time_scale == 1 else 10 * NS,
         recheck=scaled(30 * NS, NS // 2),
     )
     incidents = IncidentRules(patience=scaled(10 * MINUTE, 10 * NS), diagnose_every=scaled(MINUTE, 2 * NS))

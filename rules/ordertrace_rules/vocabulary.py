@@ -57,6 +57,8 @@ class Stage:
     waiting_title: Text = field(default_factory=dict[str, str])  # "waiting for outbound"
     calendar: Calendar | None = None  # around the clock without one
     pauses: tuple[Pause, ...] = ()
+    per: str = ""  # the kind of ref, such as shipment_id, for each of whose values it is folded by itself
+    complete: Literal["all", "any"] = "all"  # of those that began
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,27 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class StagePart:
+    """A stage as one parcel goes through it. `id` is the value of the stage's `per`."""
+
+    id: str
+    state: StageStatus
+    started_at: int | None = None
+    ended_at: int | None = None
+    deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StageState:
+    """Where a subject stands in a stage. With parcels the deadline is that of the first which is not done; of a
+    stage that is done, the first that was missed, if one was."""
+
     id: str
     state: StageStatus
     started_at: int | None = None
     ended_at: int | None = None
     deadline: int | None = None  # when the target is used up; none while it is paused
+    parts: tuple[StagePart, ...] = ()
 
     def overdue(self, now: int) -> bool:
         """Over its target: still running past it, failed and not mended by then, or ended after it."""

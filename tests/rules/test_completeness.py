@@ -95,27 +95,35 @@ def test_a_grown_loss_counter_is_a_hole_between_the_two_heartbeats():
 def test_an_instance_that_took_its_leave_is_complete_after_it():
     what = known([*beats(0, 9), beat(4.5, 9, phase="goodbye")], now=60)
     assert complete(what, 0, 50)
-    assert what.silent_since("inventory") is None
+    assert what.silent_since("inventory", 10 * MINUTE) is None
 
 
 def test_an_instance_that_fell_silent_leaves_its_tail_open():
     what = known(beats(0, 10), now=30)
     assert not complete(what, 0, 20)
-    assert what.silent_since("inventory") == at(4.5) + 1
-    assert known(beats(0, 10), now=10).silent_since("inventory") is None  # not yet long enough
+    assert what.silent_since("inventory", 10 * MINUTE) == at(4.5) + 1
+    assert known(beats(0, 10), now=10).silent_since("inventory", 10 * MINUTE) is None  # not yet long enough
 
 
 def test_a_successor_closes_the_tail_and_the_time_between_stays_unknown():
     what = known([*beats(0, 10), *(beat(20 + n / 2, n, instance="i2") for n in range(10))], now=25)
     assert not complete(what, 10, 15)
     assert complete(what, 20, 24)
-    assert what.silent_since("inventory") is None
+    assert what.silent_since("inventory", 10 * MINUTE) is None
 
 
-def test_beside_a_living_replica_a_silent_one_is_dead_after_ten_minutes():
+def test_a_living_replica_says_nothing_of_what_a_silent_one_had_to_say():
     what = known([*beats(0, 10), *(beat(n / 2, n, instance="i2") for n in range(80))], now=40)
-    assert not complete(what, 0, 10)
-    assert complete(what, 15, 30)
+    assert complete(what, 0, 4)
+    assert not complete(what, 15, 30)
+
+
+def test_when_too_many_runs_are_broken_the_older_ones_are_not_known_rather_than_whole():
+    broken = [beat(n, 2 * n) for n in range(300)]  # every second number is missing
+    whole = [beat(300 + n, 598 + n) for n in range(300)]
+    what = known([*broken, *whole], now=600)
+    assert not complete(what, 5, 5.5)
+    assert complete(what, 400, 500)
 
 
 def test_a_service_without_heartbeats_is_assumed_complete_up_to_its_last_record_less_the_lateness():

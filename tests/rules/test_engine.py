@@ -13,6 +13,7 @@ from ordertrace_rules.completeness import CompletenessRules
 from ordertrace_rules.engine import Engine
 from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.stores.memory import MemoryStore
+from ordertrace_rules.vocabulary import Journey
 
 PAID = "paid_not_reserved-1"
 
@@ -402,3 +403,129 @@ def test_what_was_said_of_an_id_that_turns_out_to_be_no_order_is_taken_back(worl
         world.say(131 + number / 1000, "shop", "ping", "test")
     world.tick(140)
     assert world.incidents()[PAID].state == "withdrawn"
+
+
+# --- rules that change, refs that are none, clocks that differ ---------------------------------------------
+
+
+def restarted(make_world: Callable[..., object], world, playbooks: tuple[str, ...]):
+    """A new process on the same store, with other playbooks."""
+    later = make_world(playbooks, store=world.store)
+    later.clock.advance_to(world.clock.now())
+    return later
+
+
+def test_a_playbook_that_is_added_judges_the_orders_under_way(make_world):
+    world = make_world(("placed_not_paid",))
+    paid(world, "SO-1")
+    world.tick(10)
+    later = restarted(make_world, world, ("placed_not_paid", "paid_not_reserved"))
+    later.tick(130)
+    assert list(later.incidents()) == [PAID]
+
+
+def test_a_playbook_that_is_removed_takes_its_incident_back(make_world):
+    world = make_world(("paid_not_reserved",))
+    paid(world, "SO-1")
+    world.tick(130)
+    later = restarted(make_world, world, ("placed_not_paid",))
+    later.tick(140)
+    incident = later.incidents()[PAID]
+    assert incident.state == "withdrawn"
+    assert [t.kind for t in incident.transitions] == ["opened", "withdrawn"]
+
+
+def test_the_same_rules_judge_nothing_twice(make_world):
+    world = make_world(("paid_not_reserved",))
+    paid(world, "SO-1")
+    world.tick(130)
+    assert restarted(make_world, world, ("paid_not_reserved",)).tick(131).events == 0
+
+
+def test_journeys_of_a_process_that_is_gone_do_not_stay_the_next_in_line(world, monkeypatch):
+    monkeypatch.setattr(engine, "BATCH", 2)
+    gone = [Journey("old_process", f"X-{n}", (f"X-{n}",), (), next_deadline=n) for n in range(5)]
+    for journey in gone:
+        world.store.put_journey(journey, None)
+    paid(world, "SO-1")
+    world.tick(130)
+    assert list(world.incidents()) == [PAID]
+    assert not [i for i in world.store.due(1 << 62, 10) if i.startswith("old_process")]
+
+
+def test_a_ref_that_leads_to_hundreds_of_orders_leads_nowhere_and_is_named(world):
+    for number in range(250):
+        paid(world, f"SO-{number}", order__refs__payment_id="0")
+    world.say(1, "inventory", "inventory.reserved", "", order__refs__payment_id="0")
+    world.tick(2)
+    assert world.store.count_kept_aside() == {"ref_too_common": 1}
+    world.say(3, "inventory", "inventory.reserved", "SO-7", order__refs__payment_id="0")
+    assert world.tick(4).orders == 1  # and not each that shares the ref
+    world.tick(130)
+    assert world.incidents()[PAID].open_count == 249
+
+
+def test_an_amount_beyond_all_money_does_not_stop_the_sums(world):
+    for number in range(3):
+        paid(world, f"SO-{number}")
+        world.say(0, "shop", "order.placed", f"SO-{number}", order__amount=1.7e308, order__currency="EUR")
+    assert world.tick(130).problems == ()
+    assert world.incidents()[PAID].amounts == {"EUR": 30}
+
+
+def test_an_incident_that_cannot_be_written_is_named_and_the_others_are_told(make_world):
+    class Unwritable(MemoryStore):
+        def put_incident(self, incident, version):
+            if incident.playbook == "placed_not_paid":
+                raise OverflowError("too odd")
+            return super().put_incident(incident, version)
+
+    world = make_world(store=Unwritable())
+    paid(world, "SO-1")
+    world.say(0, "storefront", "order.placed", "SO-2")
+    for minute in (130, 131):
+        report = world.tick(minute)
+        assert report.problems == ("incident placed_not_paid-1: OverflowError: too odd",)
+    assert list(world.incidents()) == [PAID]
+
+
+def test_a_chatty_incident_is_told_at_most_once_for_each_doubling(make_world):
+    """Orders come and go, verified late each time: that is one story, not a hundred."""
+    world = make_world(("paid_not_reserved",), CompletenessRules())
+    for number in range(60):
+        paid(world, f"SO-{number}", minutes=number * 5)
+        world.say(number * 5 + 150, "inventory", "inventory.reserved", f"SO-{number}")
+    for minute in range(120, 440):
+        world.tick(minute)
+    kinds = [t.kind for t in world.incidents()[PAID].transitions]
+    assert kinds.count("verified") <= 1
+    assert kinds.count("grown") <= 3
+
+
+def test_what_is_over_stays_over_once_its_events_are_expired(make_world):
+    world = make_world(("paid_not_reserved",))
+    paid(world, "SO-1")
+    world.say(140, "inventory", "inventory.reserved", "SO-1")
+    world.tick(150)
+
+    class Expired(MemoryStore):
+        def events_by_keys(self, keys, limit):
+            return [e for e in world.store.events_by_keys(keys, limit) if e.timestamp > world.clock.now()]
+
+    world.engine.subjects._store = Expired()
+    world.say(200, "carrier", "delivery.signed", "SO-1")
+    world.tick(201)
+    assert world.members(PAID)["SO-1"].state == "resolved"
+
+
+def test_a_ref_of_two_orders_is_one_subject_of_both(make_world):
+    """A return is one order's alone; a parcel may hold two."""
+    shipped = load_catalogue()
+    parcels = replace(shipped.processes["order_return"], id="parcels", subject="shipment_id")
+    world = make_world(catalogue=Catalogue({"parcels": parcels}, ()))
+    world.say(0, "wms", "wms.packed", "SO-1", order__refs__shipment_id="S-1")
+    world.say(1, "wms", "wms.packed", "SO-2", order__refs__shipment_id="S-1")
+    world.tick(2)
+    journey = world.store.journeys(["parcels:S-1"])["parcels:S-1"].value
+    assert journey.order_ids == ("SO-1", "SO-2")
+    assert journey.event_count == 2

@@ -16,8 +16,9 @@ from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import ConfigError, OrdertraceError
 from ordertrace_rules.service import Service
 from ordertrace_rules.settings import Settings
-from ordertrace_rules.times import format_duration, format_instant
+from ordertrace_rules.times import MINUTE, format_duration, format_instant
 
+SILENT_AFTER = 10 * MINUTE
 MARKS = {"ok": "[green]ok[/]  ", "warning": "[yellow]warn[/]", "failed": "[red]fail[/]"}
 
 
@@ -126,7 +127,7 @@ def _services(service: Service) -> Iterator[Check]:
         ago = format_duration(max(service.clock.now() - last, 0))
         holes = [gap for gap in known.gaps(name) if gap[0] > 0 and gap[1] < FOREVER]
         said = f"judged by {known.source(name)}, last record {format_instant(last)} ({ago} ago)"
-        silent = known.silent_since(name) is not None
+        silent = known.silent_since(name, SILENT_AFTER) is not None
         if holes:
             start, end = holes[-1]
             said += f", {len(holes)} gaps, the last from {format_instant(start)} to {format_instant(end)}"

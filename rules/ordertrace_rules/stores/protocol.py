@@ -70,6 +70,7 @@ class Presence:
     goodbye_at: int | None = None
     runs: tuple[tuple[int, int, int, int], ...] = ()
     losses: tuple[tuple[int, int, int], ...] = ()
+    known_from: int = 0  # older runs are forgotten: before this instant holes may be unknown
 
     @property
     def id(self) -> str:

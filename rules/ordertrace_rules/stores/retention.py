@@ -205,11 +205,14 @@ def _expire_by_id(database: Database, rule: _Rule, table: str, query: str, more:
 
 
 def _expire_presences(database: Database, rule: _Rule) -> None:
-    """Forget instances that took their leave long ago; one that fell silent without it stays a question."""
+    """Forget instances that ended long ago. One that fell silent stays a question until others followed it."""
     if rule.dry_run:
         return
     with database.writing() as connection:
-        for row_id, document in connection.execute("SELECT id, document FROM presences").fetchall():
-            presence = decode(Presence, document)
-            if presence.goodbye_at is not None and presence.last_at < rule.before:
+        rows = connection.execute("SELECT id, document FROM presences").fetchall()
+        presences = {row_id: decode(Presence, document) for row_id, document in rows}
+        latest = {p.service: p.last_at for p in sorted(presences.values(), key=lambda p: p.last_at)}
+        for row_id, presence in presences.items():
+            followed = presence.goodbye_at is not None or latest[presence.service] > presence.last_at
+            if followed and presence.last_at < rule.before:
                 execute(connection, "DELETE FROM presences WHERE id = ?", (row_id,))

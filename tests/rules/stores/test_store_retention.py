@@ -170,9 +170,10 @@ def test_a_member_stays_while_its_order_or_its_incident_does(store: SqliteStore)
     assert store.expire_all(BEFORE).members == 0
 
 
-def test_an_instance_is_forgotten_only_after_its_goodbye(store: SqliteStore) -> None:
+def test_an_instance_is_forgotten_after_its_goodbye_or_once_others_followed_it(store: SqliteStore) -> None:
     store.put_presence(Presence("wms", "left", 1, 2, goodbye_at=2), None)
-    store.put_presence(Presence("wms", "silent", 1, 2), None)
+    store.put_presence(Presence("wms", "followed", 1, 2), None)
+    store.put_presence(Presence("carrier", "silent", 1, 2), None)
     store.put_presence(Presence("wms", "left lately", 1, BEFORE, goodbye_at=BEFORE), None)
     store.expire(BEFORE)
     assert {p.value.instance for p in store.presences()} == {"silent", "left lately"}

@@ -48,6 +48,7 @@ class Scene:
             "event.id": f"e{self.serial}",
             "service.name": service,
             "event.action": action,
+            "event.ingested": format_instant(max(MORNING + at, self.clock.now())),
             **{name.replace("__", "."): value for name, value in fields.items()},
         }
         accepted = self.service.intake.accept([record], source="test")
