@@ -1,11 +1,11 @@
 """The fold: all events of a subject, in any order and any number of times, make one journey."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ordertrace_rules.deadline import deadline
 from ordertrace_rules.event import Event
-from ordertrace_rules.vocabulary import Journey, LastWord, Process, Stage, StageState
+from ordertrace_rules.stage_fold import fold_stage
+from ordertrace_rules.vocabulary import Journey, LastWord, Process, StagePart, StageState
 
 MAX_EVENTS = 5_000
 """An id with more events than this is no order ("null", "test", a health check): it is set aside and named."""
@@ -29,10 +29,9 @@ def fold(process: Process, subject: str, order_ids: Sequence[str], events: Itera
     unique = sorted({e.id: e for e in sorted(events, key=_content)}.values(), key=lambda e: e.position)
     achievements = _achievements(process)
     acts = tuple(e for e in unique if e.action and not (e.outcome == "failure" and e.action in achievements))
-    end = next((e for e in acts if e.action in process.ends), None)
-    stages = _passed(
-        tuple(_fold_stage(stage, unique, acts) for stage in process.stages), ended=end is not None
-    )
+    reached = tuple(fold_stage(stage, unique, acts) for stage in process.stages)
+    end = next((e for e in acts if e.action in process.ends and _is_the_last(e, process, reached)), None)
+    stages = _passed(reached, ended=end is not None)
     placed = next((e for e in unique if e.amount is not None), None)
     journey = Journey(
         process=process.id,
@@ -61,22 +60,13 @@ def set_aside(process: Process, subject: str, order_ids: Sequence[str], reason: 
     return Journey(process.id, subject, tuple(sorted(order_ids)), waiting, set_aside=reason)
 
 
-def _fold_stage(stage: Stage, events: Sequence[Event], acts: Sequence[Event]) -> StageState:
-    start = next((e for e in acts if e.action in stage.starts), None)
-    end = next((e for e in acts if e.action in stage.ends), None)
-    failures = [e for e in events if _is_failure(e, stage)]
-    if end is not None:
-        # Clocks differ: a stage that ended before it began took no time, it did not take less than none.
-        started_at = min(start.timestamp, end.timestamp) if start else None
-        return StageState(stage.id, "done", started_at, end.timestamp, deadline(stage, started_at, acts))
-    started_at = start.timestamp if start else None
-    if failures:
-        restarted = any(e.action in stage.starts and e.timestamp > failures[-1].timestamp for e in acts)
-        state = "running" if restarted else "failed"
-        return StageState(stage.id, state, started_at, None, deadline(stage, started_at, acts))
-    if start is not None:
-        return StageState(stage.id, "running", started_at, None, deadline(stage, started_at, acts))
-    return StageState(stage.id, "waiting")
+def _is_the_last(event: Event, process: Process, stages: Sequence[StageState]) -> bool:
+    """Whether the event, if it ends parcels of a stage, completes that stage: one parcel is not the order."""
+    return all(
+        state.ended_at is not None and event.timestamp >= state.ended_at
+        for stage, state in zip(process.stages, stages, strict=True)
+        if state.parts and event.action in stage.ends
+    )
 
 
 def _passed(stages: tuple[StageState, ...], *, ended: bool) -> tuple[StageState, ...]:
@@ -85,11 +75,15 @@ def _passed(stages: tuple[StageState, ...], *, ended: bool) -> tuple[StageState,
     later_began = False
     for stage in reversed(stages):
         if (stage.state == "waiting" and (later_began or ended)) or (stage.state == "running" and ended):
-            result.append(StageState(stage.id, "skipped", stage.started_at, None, stage.deadline))
+            result.append(replace(stage, state="skipped", parts=tuple(map(_left, stage.parts))))
         else:
             later_began = later_began or stage.state != "waiting"
             result.append(stage)
     return tuple(reversed(result))
+
+
+def _left(part: StagePart) -> StagePart:
+    return replace(part, state="skipped") if part.state == "running" else part
 
 
 def _current(stages: tuple[StageState, ...]) -> str:
@@ -99,10 +93,6 @@ def _current(stages: tuple[StageState, ...]) -> str:
     if not any(s.state == "done" for s in stages):
         return ""
     return next((s.id for s in stages if s.state == "waiting"), "")
-
-
-def _is_failure(event: Event, stage: Stage) -> bool:
-    return event.action in stage.fails or (event.action in stage.ends and event.outcome == "failure")
 
 
 def _achievements(process: Process) -> frozenset[str]:

@@ -25,6 +25,7 @@ from ordertrace_rules.yamlfile import NodePath
 
 _ACTIONS = Listing(ACTION, single=True, least=1)
 _SERVICES = Listing(SERVICE, single=True)
+_REF = String(r"[a-z][a-z0-9_]{0,59}", "rma_id")
 _CALL = String(r"[^\s|]+\s*->\s*[^\s|]+", "storefront -> payment", longest=210)
 
 PAUSE = Record(
@@ -52,8 +53,17 @@ STAGE = Record(
         Field("waiting_title", Sentence(LONGEST_TITLE), "what an order that stands here is called in shops"),
         Field("calendar", CALENDAR, "the working time that the target counts; else that of the process"),
         Field("pauses", Listing(PAUSE), "what holds it up, beside the pauses of the process", default=[]),
+        Field("per", _REF, "the kind of ref, such as shipment_id, each of which goes through it by itself"),
+        Field(
+            "complete",
+            String(choices=("all", "any")),
+            "with “per”: whether it is done when all that began are, or any",
+            default="all",
+        ),
     ),
     hints={
+        **dict.fromkeys(("each", "parcels"), "write “per” and the kind of ref: per: shipment_id"),
+        "complete_when": "did you mean “complete”?",
         "name": "the name for people is “title”",
         "start": "did you mean “starts”?",
         "end": "did you mean “ends”?",
@@ -66,7 +76,7 @@ PROCESS = Record(
         Field("version", Whole(least=1), "a number that grows when the meaning changes", default=1),
         Field(
             "subject",
-            String(r"[a-z][a-z0-9_]{0,59}", "rma_id"),
+            _REF,
             "whose way it is: order, or the kind of a ref such as rma_id",
             default="order",
         ),
@@ -171,6 +181,8 @@ def _stage(values: Mapping[str, Any], process: Mapping[str, Any]) -> Stage:
         owner=values["owner"] or "",
         waiting_title=values["waiting_title"] or {},
         calendar=build_calendar(calendar) if calendar else None,
+        per=values["per"] or "",
+        complete=values["complete"],
         pauses=tuple(Pause(p["from"], p["until"]) for p in (*process["pauses"], *values["pauses"])),
     )
 
@@ -191,6 +203,8 @@ def _check_stages(stages: Iterable[Mapping[str, Any] | None], reading: Reading) 
         if both:
             said = f"“{min(both)}” both begins and completes the stage"
             reading.problem((*here, "ends"), said, "name the event that comes after it", at_key=True)
+        if stage.get("complete") == "any" and not stage.get("per"):
+            reading.problem((*here, "complete"), "“complete” without “per”", "add per: shipment_id, or such")
         target, warning = stage.get("target"), stage.get("warning")
         if warning and not target and "target" in stage:
             reading.problem((*here, "warning"), "a warning without a target", "add “target”")

@@ -80,6 +80,12 @@ def test_every_field_is_read() -> None:
     )
 
 
+def test_a_stage_for_each_parcel_is_read() -> None:
+    process, _ = read(SOUND.replace("    owner: stores\n", "    per: tracking_no\n    complete: any\n", 1))
+    assert process is not None
+    assert [(stage.per, stage.complete) for stage in process.stages] == [("tracking_no", "any"), ("", "all")]
+
+
 def test_the_time_scale_divides_targets_and_warnings() -> None:
     process, _ = read(SOUND, time_scale=3600)
     assert process is not None
@@ -223,6 +229,9 @@ def test_every_field_of_a_process_is_documented(name: str) -> None:
             "both begins",
             "comes after",
         ),
+        ("owner: stores", "complete: any", "    complete: any", "without “per”", "add per"),
+        ("owner: stores", "each: shipment_id", "    each: shipment_id", "not a field", "per: shipment_id"),
+        ("owner: stores", "per: [a, b]", "    per: [a, b]", "a text is needed", "quotes"),
         ("    starts: refill.sent\n", "", "  - id: shelved", "“starts” is missing", "add starts"),
         ("target: 2h", "target: 2", "    target: 2", "a duration is needed", "2h"),
         ("target: 2h", "target: 0m", "    target: 0m", "a duration of zero", "2h"),
