@@ -99,3 +99,42 @@ def test_the_command_prints_what_an_editor_reads(kind: str) -> None:
     result = CliRunner().invoke(schema, [kind] if kind else [])
     assert result.exit_code == 0
     assert json.loads(result.output)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize(
+    ("when", "good"),
+    [
+        ("{after: a.b, all_of: [c.d, e.f], within: 4h}", True),
+        ("{after: a.b, any_of: c.d, within: 4h}", True),
+        ("{after: a.b, none_of: c.d, within: 4h, until: e.f}", True),
+        ("{after: a.b, all_of: c.d, none_of: e.f, within: 4h}", False),
+        ("{after: a.b, within: 4h}", False),
+        ("{status_differs: [shop, wms], for: 30m, equivalent: {sent: [SENT], new: NEW}}", True),
+        ("{status_differs: [shop], for: 30m}", False),
+        ("{status_differs: [shop, wms, crm], for: 30m}", False),
+        ("{not_consumed: any, within: 5m}", True),
+        ("{not_consumed: [stock], subscriber: wms, within: 5m}", True),
+        ("{not_consumed: [], within: 5m}", False),
+    ],
+)
+def test_the_schema_of_conditions_agrees(when: str, good: bool) -> None:
+    document = parse_yaml(SEED, "f").data | {"when": parse_yaml(when, "f").data}
+    assert fits("playbook", document) is good
+
+
+@pytest.mark.parametrize(
+    ("fields", "good"),
+    [
+        ('calendar: {zone: Asia/Shanghai, hours: ["09:00-12:00", "13:00-24:00"], closed: 2026-10-01}', True),
+        ("pauses: [{from: order.held, until: [order.released]}]", True),
+        ("{per: shipment_id, complete: any}", True),
+        ("{per: shipment_id, complete: some}", False),
+        ("per: [shipment_id]", False),
+        ("calendar: {zone: UTC}", False),
+        ("calendar: {zone: UTC, hours: 09:00-18:00, days: [monday]}", False),
+    ],
+)
+def test_the_schema_of_stages_agrees(fields: str, good: bool) -> None:
+    document = parse_yaml(WAY, "f").data
+    document["stages"][0] |= parse_yaml(fields, "f").data
+    assert fits("process", document) is good
