@@ -60,7 +60,7 @@ def backtest(
     if until is not None and count:
         _run_deadlines(until + 1, engine, clock, problems)
         clock.advance_to(until)
-    problems.update(dict.fromkeys(engine.tick(also=_unverified_orders(engine.store)).problems))
+    problems.update(dict.fromkeys(engine.tick(also=_unverified_orders(engine.store, views)).problems))
     return Backtest(tuple(_findings(engine, views, clock.now())), clock.now(), count, tuple(problems))
 
 
@@ -102,11 +102,11 @@ def _tick(engine: Engine, problems: dict[str, None]) -> None:
     problems.update(dict.fromkeys(engine.catch_up().problems))
 
 
-def _unverified_orders(store: Store) -> set[str]:
+def _unverified_orders(store: Store, views: Views) -> set[str]:
     return {
         order
-        for incident in store.incidents_open()
-        for member in store.members(incident.value.id, ("open",), limit=_LIMIT)
+        for incident in _all_incidents(views)
+        for member in store.members(incident.id, ("open", "resolved"), limit=_LIMIT)
         if member.certainty == "unverified"
         for order in member.order_ids
     }

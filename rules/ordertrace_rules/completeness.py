@@ -114,8 +114,10 @@ class Completeness:
         if self.source(service) == "activity":
             lateness = self.rules.of(service).lateness
             return [(max(p.last_at for p in instances) - lateness + 1, FOREVER)]
+        # A webhook's or a mapped line's record has no instance that could live or die.
+        instances = [p for p in instances if p.last_heartbeat is not None or p.runs]
         births = [p.first_at for p in instances]
-        gaps = [(0, births[0]), *self.holes(service)]
+        gaps = [(0, births[0] if births else FOREVER), *self.holes(service)]
         gaps += [tail for p in instances if (tail := _tail(p, births)) is not None]
         return sorted(gap for gap in gaps if gap[0] < gap[1])
 

@@ -14,6 +14,7 @@ from ordertrace_rules.errors import Conflict, OrdertraceError, StoreUnavailable
 from ordertrace_rules.stores.protocol import MemberCounts, Store, Versioned
 from ordertrace_rules.times import MINUTE
 from ordertrace_rules.vocabulary import (
+    Certainty,
     Diagnosis,
     Incident,
     IncidentStatus,
@@ -308,7 +309,7 @@ def _counted(
         playbook_version=playbook.version,
         severity=playbook.severity,
         state=state,
-        certainty=("firm" if counts.open_firm else "unverified") if counts.open else old.certainty,
+        certainty=_certainty(old, counts),
         opened_at=counts.opened_at if counts.opened_at is not None else old.opened_at,
         detected_at=counts.detected_at if counts.detected_at is not None else old.detected_at,
         resolved_at=counts.resolved_at if state == "resolved" else None,
@@ -322,6 +323,12 @@ def _counted(
         acknowledged_by=old.acknowledged_by if state == "acknowledged" else "",
         acknowledged_at=old.acknowledged_at if state == "acknowledged" else None,
     )
+
+
+def _certainty(old: Incident, counts: MemberCounts) -> Certainty:
+    if not counts.open and not counts.resolved:
+        return old.certainty
+    return "firm" if (counts.open_firm if counts.open else counts.resolved_firm) else "unverified"
 
 
 def _state(old: Incident, counts: MemberCounts) -> IncidentStatus:

@@ -8,8 +8,10 @@ from ordertrace_rules.completeness import Completeness
 from ordertrace_rules.conditions.vocabulary import Finding, Need, Timeline
 from ordertrace_rules.journey import Folded
 from ordertrace_rules.stores.protocol import Versioned
+from ordertrace_rules.times import HOUR
 from ordertrace_rules.vocabulary import Journey, Member, Playbook, Process
 
+LATE_RECORDS = HOUR  # after it is over, an unverified membership is looked at again for so long
 Emitters = Callable[[str], tuple[str, ...]]
 
 
@@ -58,7 +60,7 @@ def judge(
                     continue  # whatever ends the upstream one is an event of this subject: it is judged again then
                 member = _continued(member, old, upstream)
                 found.add(member.id)
-                if member.state == "open" and member.certainty == "unverified":
+                if member.certainty == "unverified" and _may_still_be_verified(member, now):
                     due.append(_recheck_at(member, finding.need, completeness))
                 if member != old:
                     members[member.id] = member
@@ -182,6 +184,11 @@ def _disproved(
         and m.id not in found
         and (m.state == "open" or m.since in there)
     ]
+
+
+def _may_still_be_verified(member: Member, now: int) -> bool:
+    """An open one always; one that is over for as long as its last records may be late."""
+    return member.resolved_at is None or now - member.resolved_at < LATE_RECORDS
 
 
 def _recheck_at(member: Member, need: Need | None, completeness: Completeness) -> int:

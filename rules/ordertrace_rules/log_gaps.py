@@ -5,7 +5,7 @@ sequence shows a hole. One that sends none is missed only when something hangs o
 is unverified for want of its records.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ordertrace_rules.completeness import Completeness
@@ -28,11 +28,8 @@ def judge_services(
     `heard` is the earliest record that came in this tick from each service, which ends its gap.
     """
     silent_after = _silent_after(playbook, completeness)
-    open_gaps = {
-        v.value.subject: v.value
-        for v in existing
-        if v.value.playbook == playbook.id and v.value.state == "open"
-    }
+    own = [v.value for v in existing if v.value.playbook == playbook.id]
+    open_gaps = {m.subject: m for m in own if m.state == "open"}
     changed: list[Member] = []
     for service in sorted({*completeness.services(), *wanted, *open_gaps}):
         since = _missing_since(service, completeness, wanted, silent_after)
@@ -41,8 +38,8 @@ def judge_services(
             changed.append(_gap(playbook, service, since, since + silent_after, completeness.now))
         elif since is None and gap is not None:
             ended = heard.get(service) or completeness.last_record(service) or completeness.now
-            changed.append(replace(gap, state="resolved", resolved_at=max(ended, gap.since), settled=False))
-    return changed + _holes(playbook, completeness, {v.value.id for v in existing})
+            changed.append(_closed(gap, ended, completeness.now))
+    return changed + _holes(playbook, completeness, wanted, own)
 
 
 def next_silence(playbook: Playbook, completeness: Completeness) -> int | None:
@@ -89,13 +86,38 @@ def _gap(playbook: Playbook, service: str, since: int, opened_at: int, now: int)
     )
 
 
-def _holes(playbook: Playbook, completeness: Completeness, known: Collection[str]) -> list[Member]:
-    """Records that are lost for good: over when they are noticed, and named all the same."""
-    members = [
-        replace(_gap(playbook, service, start, start, completeness.now), state="resolved", resolved_at=end)
-        for service in completeness.services()
-        if completeness.source(service) == "heartbeat"
-        for start, end in completeness.holes(service)
-        if completeness.now - end >= completeness.rules.of(service).lateness
+def _closed(gap: Member, ended: int, now: int) -> Member:
+    """A gap ends with the next record; where that is of the time before the gap was one, it never was."""
+    if ended <= gap.opened_at:
+        return replace(gap, state="withdrawn", withdrawn_at=now, settled=False)
+    return replace(gap, state="resolved", resolved_at=ended, settled=False)
+
+
+def _holes(
+    playbook: Playbook, completeness: Completeness, wanted: Mapping[str, int], own: Iterable[Member]
+) -> list[Member]:
+    """Spans that are over and whose records are not here: named, and taken back where the records come after all.
+
+    Lost records always are one; the time before the first heartbeat, or between a crash and a successor, is one
+    where an unverified membership hangs on it.
+    """
+    now = completeness.now
+    known = {m.id: m for m in own}
+    found: dict[str, Member] = {}
+    for service in completeness.services():
+        if completeness.source(service) != "heartbeat":
+            continue
+        spans = completeness.holes(service)
+        if service in wanted:
+            spans = [*spans, *((max(s, wanted[service]), e) for s, e in completeness.gaps(service))]
+        for start, end in spans:
+            if start < end <= now - completeness.rules.of(service).lateness:
+                hole = _gap(playbook, service, start, start, now)
+                found[hole.id] = replace(hole, state="resolved", resolved_at=end)
+    filled = [
+        replace(m, state="withdrawn", withdrawn_at=now, resolved_at=None, settled=False)
+        for m in known.values()
+        if m.state == "resolved" and m.since == m.opened_at and m.id not in found
+        if m.resolved_at is not None and completeness.coverage(m.subject, m.since, m.resolved_at - 1).complete
     ]
-    return [m for m in members if m.id not in known]
+    return [m for key, m in found.items() if key not in known] + filled

@@ -13,6 +13,7 @@ from ordertrace_rules.completeness import CompletenessRules
 from ordertrace_rules.engine import Engine
 from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.stores.memory import MemoryStore
+from ordertrace_rules.times import MINUTE
 from ordertrace_rules.vocabulary import Journey
 
 PAID = "paid_not_reserved-1"
@@ -224,7 +225,7 @@ def test_without_them_it_is_unverified_and_one_incident_says_whose_logs_are_miss
     assert incidents[PAID].explained_by == "logs_missing-1"
 
 
-def test_logs_that_arrive_after_all_make_it_firm_and_end_the_gap(make_world):
+def test_logs_that_arrive_after_all_make_it_firm_and_take_the_gap_back(make_world):
     world = judged_by_what_arrives(make_world)
     paid(world, "SO-1")
     heartbeats(world, "inventory", -10, 42)
@@ -233,9 +234,69 @@ def test_logs_that_arrive_after_all_make_it_firm_and_end_the_gap(make_world):
     heartbeats(world, "inventory", 42, 140)
     world.tick(141)
     world.tick(142)
-    assert world.incidents()["logs_missing-1"].state == "resolved"
+    assert world.incidents()["logs_missing-1"].state == "withdrawn"
     assert world.incidents()[PAID].certainty == "firm"
     assert [t.kind for t in world.incidents()[PAID].transitions] == ["opened"]
+
+
+def test_a_service_that_speaks_again_ends_its_gap_at_that_record(make_world):
+    world = judged_by_what_arrives(make_world)
+    heartbeats(world, "inventory", 0, 10)
+    world.tick(30)
+    world.say(40, "inventory", "heartbeat", "", service__instance__id="i2", event__sequence=1)
+    world.tick(41)
+    incident = world.incidents()["logs_missing-1"]
+    assert (incident.state, incident.resolved_at) == ("resolved", world.clock.now() - MINUTE)
+
+
+def test_a_record_without_an_instance_neither_lives_nor_dies(make_world):
+    world = judged_by_what_arrives(make_world)
+    paid(world, "SO-1")
+    heartbeats(world, "inventory", 0, 125)
+    world.say(20, "inventory", "inventory.reserved", "SO-2")  # a mapped line
+    world.tick(125)
+    assert world.incidents()[PAID].certainty == "firm"
+    assert "logs_missing-1" not in world.incidents()
+
+
+def test_a_gap_that_is_over_and_on_which_an_order_hangs_is_named_too(make_world):
+    """The shim's first heartbeat came after the payment: what the inventory did before, nobody knows."""
+    world = judged_by_what_arrives(make_world)
+    paid(world, "SO-1")
+    heartbeats(world, "inventory", 30, 200)
+    for minute in range(120, 140):
+        world.tick(minute)
+    assert world.incidents()[PAID].certainty == "unverified"
+    gap = world.members("logs_missing-1")["inventory"]
+    assert (gap.state, gap.since, gap.resolved_at) == (
+        "resolved",
+        world.members(PAID)["SO-1"].since,
+        gap.resolved_at,
+    )
+
+
+def test_a_hole_whose_records_come_after_all_is_withdrawn(make_world):
+    world = judged_by_what_arrives(make_world)
+    heartbeats(world, "inventory", 0, 20)
+    heartbeats(world, "inventory", 21, 40)
+    world.tick(40)
+    assert world.incidents()["logs_missing-1"].state == "resolved"
+    heartbeats(world, "inventory", 20, 21)
+    world.tick(41)
+    assert world.incidents()["logs_missing-1"].state == "withdrawn"
+
+
+def test_what_is_resolved_becomes_firm_once_its_logs_are_all_here(make_world):
+    world = make_world(("paid_not_reserved",), CompletenessRules())
+    paid(world, "SO-1")
+    world.say(121, "inventory", "inventory.reserved", "SO-1")
+    world.tick(122)
+    assert world.incidents()[PAID].certainty == "unverified"
+    world.say(150, "inventory", "inventory.reserved", "SO-2")
+    for minute in range(150, 160):
+        world.tick(minute)
+    incident = world.incidents()[PAID]
+    assert (incident.state, incident.certainty) == ("resolved", "firm")
 
 
 def test_an_unverified_incident_that_nothing_explains_is_told_after_some_patience(make_world):

@@ -85,10 +85,11 @@ class MemberCounts:
     resolved: int
     withdrawn: int
     open_firm: int
+    resolved_firm: int
     explained: int  # open members with `explained_by`
     since: int | None  # the earliest, over members that are not withdrawn
     opened_at: int | None  # the earliest, over members that are not withdrawn
-    detected_at: int | None  # the earliest, over all
+    detected_at: int | None  # the earliest, over members that are not withdrawn
     resolved_at: int | None  # the latest, over resolved members
     amounts: Mapping[str, float]  # of open members by currency
     assumed: int  # open members that are firm by activity only

@@ -360,9 +360,11 @@ class SqliteStore:
 _COUNT_MEMBERS = """
     SELECT coalesce(sum(state = 'open'), 0), coalesce(sum(state = 'resolved'), 0),
         coalesce(sum(state = 'withdrawn'), 0), coalesce(sum(state = 'open' AND firm), 0),
+        coalesce(sum(state = 'resolved' AND firm), 0),
         coalesce(sum(state = 'open' AND explained), 0),
         min(CASE WHEN state <> 'withdrawn' THEN since END),
-        min(CASE WHEN state <> 'withdrawn' THEN opened_at END), min(detected_at),
+        min(CASE WHEN state <> 'withdrawn' THEN opened_at END),
+        min(CASE WHEN state <> 'withdrawn' THEN detected_at END),
         max(CASE WHEN state = 'resolved' THEN resolved_at END),
         coalesce(sum(state = 'open' AND firm AND assumed), 0)
     FROM members INDEXED BY members_counted WHERE incident = ?"""

@@ -42,6 +42,7 @@ class Tally:
             resolved=self._counts["resolved"],
             withdrawn=self._counts["withdrawn"],
             open_firm=self._counts["firm"],
+            resolved_firm=self._counts["resolved firm"],
             explained=self._counts["explained"],
             since=_instant(self._since.first()),
             opened_at=_instant(self._opened.first()),
@@ -53,15 +54,17 @@ class Tally:
         )
 
     def _instants(self, member: Member) -> list[tuple[_Instants, int]]:
-        found = [(self._detected, member.detected_at)]
+        found: list[tuple[_Instants, int]] = []
         if member.state != "withdrawn":
             found += [(self._since, member.since), (self._opened, member.opened_at)]
+            found.append((self._detected, member.detected_at))
         if member.state == "resolved" and member.resolved_at is not None:
             found.append((self._resolved, member.resolved_at))
         return found
 
     def _count(self, member: Member, sign: int) -> None:
         self._counts[member.state] += sign
+        self._counts["resolved firm"] += sign * (member.state == "resolved" and member.certainty == "firm")
         if member.state != "open":
             return
         firm = member.certainty == "firm"
