@@ -22,6 +22,7 @@ SUFFIXES = (".yaml", ".yml")
 class Draft:
     """A file's fields, without those that could not be read."""
 
+    kind: str  # playbook or process
     id: str  # empty where the file does not say one
     values: Mapping[str, Any]
     reading: Reading
@@ -58,23 +59,22 @@ class Drafts:
         kind = kind_of(reading.document.data) or expected
         if not kind:
             said = "neither a playbook nor a process"
-            self.problems.append(
-                reading.document.problem((), said, "begin with “playbook: name” or “process: name”")
-            )
+            reading.problem((), said, "begin with “playbook: name” or “process: name”")
+            self.problems += reading.problems
             return
         values = read_playbook(reading) if kind == "playbook" else read_process(reading)
-        draft = Draft(values.get(kind) or "", values, reading, shipped)
-        self._keep(draft, kind, self.playbooks if kind == "playbook" else self.processes)
+        draft = Draft(kind, values.get(kind) or "", values, reading, shipped)
+        self._keep(draft, self.playbooks if kind == "playbook" else self.processes)
 
-    def _keep(self, draft: Draft, kind: str, known: dict[str, Draft]) -> None:
+    def _keep(self, draft: Draft, known: dict[str, Draft]) -> None:
         if not draft.id:
             self.nameless.append(draft)
             return
         before = known.get(draft.id)
         if before is not None and not before.shipped:
-            said = f"the {kind} “{draft.id}” is declared twice"
+            said = f"the {draft.kind} “{draft.id}” is declared twice"
             fix = f"it is in {before.file} too; rename or remove one"
-            draft.reading.problem((kind,), said, fix)
+            draft.reading.problem((draft.kind,), said, fix)
             self.nameless.append(draft)
         else:
             known[draft.id] = draft
@@ -128,7 +128,8 @@ def check_together(drafts: Drafts) -> None:
     A shipped playbook that does not fit the process with which a site has replaced the shipped one is left out.
     """
     actions = set(ACTIONS).union(*(process_file.actions_of(d.values) for d in drafts.processes.values()))
-    for playbook in [*drafts.playbooks.values(), *(d for d in drafts.nameless if "when" in d.values)]:
+    nameless = [draft for draft in drafts.nameless if draft.kind == "playbook"]
+    for playbook in [*drafts.playbooks.values(), *nameless]:
         before = len(playbook.reading.problems)
         _check_process(playbook, drafts)
         _check_actions(playbook, actions)
@@ -136,7 +137,7 @@ def check_together(drafts: Drafts) -> None:
         replaced = playbook.shipped and process is not None and not process.shipped
         if replaced and len(playbook.reading.problems) > before:
             del drafts.playbooks[playbook.id]
-    for playbook in list(drafts.playbooks.values()):
+    for playbook in [*drafts.playbooks.values(), *nameless]:
         _check_depends_on(playbook, drafts)
     _check_cycles(drafts)
 

@@ -31,7 +31,7 @@ class Reading:
     def __init__(self, document: YamlDocument, time_scale: float = 1.0) -> None:
         self.document = document
         self.time_scale = time_scale
-        self.problems: list[Problem] = []
+        self.problems: list[Problem] = list(document.slips)
 
     def problem(
         self, path: NodePath, message: str, fix: str = "", *, at_key: bool = False, secret: bool = False

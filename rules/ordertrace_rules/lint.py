@@ -42,7 +42,8 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
             elif kind:
                 rules.append(path)
             else:
-                problems.append(document.problem((), "what this file is cannot be told", _KINDS))
+                unknown = document.problem((), "what this file is cannot be told", _KINDS)
+                problems += [*document.slips, unknown]
         except ConfigError as error:
             problems += error.problems
     problems += _lint_rules(rules, settings)

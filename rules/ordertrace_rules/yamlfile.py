@@ -50,12 +50,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """A file as read. `data` is made of dict (keys are text), list, str, int, float, bool and None."""
+    """A file as read. `data` is made of dict (keys are text), list, str, int, float, bool and None.
+
+    `slips` are mistakes that do not hinder reading on, such as a key that is there twice: of it the first
+    counts. A file with any is as wrong as one that cannot be read; `Reading` tells them with the others.
+    """
 
     file: str
     data: Any
     lines: tuple[str, ...]
     places: Mapping[NodePath, Place]
+    slips: tuple[Problem, ...] = ()
 
     def problem(self, path: NodePath, message: str, fix: str = "", *, at_key: bool = False) -> Problem:
         """A mistake at the node that `path` leads to, or at the nearest one above it that is there.
@@ -95,7 +100,10 @@ def load_yaml(path: Path) -> YamlDocument:
 
 
 def parse_yaml(text: str, name: str) -> YamlDocument:
-    """Read one YAML document from `text`; `name` stands for the file in problems. Raises ConfigError."""
+    """Read one YAML document from `text`; `name` stands for the file in problems.
+
+    Raises ConfigError where it cannot be read; what can be read around is in the document's `slips`.
+    """
     if len(text) > MAX_CHARACTERS:
         fix = "split it into several files"
         raise ConfigError([Problem(name, 0, "", f"longer than {MAX_CHARACTERS:,} characters", fix)])
@@ -105,9 +113,9 @@ def parse_yaml(text: str, name: str) -> YamlDocument:
         raise ConfigError([Problem(name, 1, "", "the file is empty", "write its fields, or remove the file")])
     reader = _Reader(name, lines)
     data = reader.read(root, (), None)
-    if reader.problems:
+    if reader.broken:
         raise ConfigError(reader.problems)
-    return YamlDocument(name, data, lines, reader.places)
+    return YamlDocument(name, data, lines, reader.places, tuple(reader.problems))
 
 
 class _Loader(yaml.SafeLoader):
@@ -145,16 +153,43 @@ def _compose(text: str, name: str, lines: tuple[str, ...]) -> Node | None:
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, name: str, lines: tuple[str, ...]) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    at = min(mark.line, len(lines) - 1) if mark else 0
+    if error.context_mark and (unclosed := _unclosed(error)):
+        message, fix = unclosed
+        return _problem_at(error.context_mark, name, lines, message, fix)
     said = error.problem or str(error)
     message, fix = f"not sound YAML: {said}", "look at the quotes, colons and indentation here and just above"
     for part, better, way_out in _SYNTAX:
         if part in said:
             message, fix = better, way_out
             break
+    return _problem_at(error.problem_mark or error.context_mark, name, lines, message, fix)
+
+
+def _problem_at(mark: yaml.Mark | None, name: str, lines: tuple[str, ...], message: str, fix: str) -> Problem:
+    at = min(mark.line, len(lines) - 1) if mark else 0
     column = mark.column + 1 if mark and mark.line == at else 1
     return Problem(name, at + 1, lines[at], message, fix, column, 1)
+
+
+def _unclosed(error: yaml.MarkedYAMLError) -> tuple[str, str] | None:
+    """What to say of a bracket or quote that was opened at the context's mark and has no end.
+
+    PyYAML complains where it noticed, which may be any number of lines further down.
+    """
+    said, context = error.problem or "", error.context or ""
+    if context == "while scanning a quoted scalar" and "unexpected" in said:
+        return "a quote that is opened here and not closed", "close it where the text ends"
+    brackets = {"while parsing a flow sequence": "[]", "while parsing a flow mapping": "{}"}.get(context)
+    if not brackets or not said.startswith("expected ','"):
+        return None
+    begins, noticed = error.context_mark, error.problem_mark
+    opened, end = brackets
+    if begins and noticed and noticed.line == begins.line and not said.endswith(("'}'", "']'")):
+        message = f"what stands between “{opened}” and “{end}” is not told apart by commas"
+        return message, "put a text with a colon or quotes in it in quotes"
+    seen = f" (at the latest before line {noticed.line + 1})" if noticed else ""
+    fix = f"write “{end}” where it ends{seen}; a text in it with a colon needs quotes"
+    return f"“{opened}” is opened here and not closed", fix
 
 
 _FLATTEN = "write it with fewer levels"
@@ -169,13 +204,17 @@ _SYNTAX = (
 
 
 class _Reader:
-    """Walks the nodes once, following aliases, with every problem kept."""
+    """Walks the nodes once, following aliases, with every problem kept.
+
+    `broken` says that one of them left something unread: what is missing then proves nothing.
+    """
 
     def __init__(self, name: str, lines: tuple[str, ...]) -> None:
         self.name = name
         self.lines = lines
         self.places: dict[NodePath, Place] = {}
         self.problems: list[Problem] = []
+        self.broken = False
         self._above: set[int] = set()
         self._count = 0
         self._stopped = False
@@ -221,7 +260,7 @@ class _Reader:
     def _merge(self, source: Node, data: dict[str, Any], path: NodePath) -> None:
         """YAML's merge key: what the mapping says itself wins, then the sources in their order."""
         if not isinstance(source, MappingNode):
-            self._problem(source, "“<<” needs a mapping", "write “<<: *name” with the anchor of a mapping")
+            self._break(source, "“<<” needs a mapping", "write “<<: *name” with the anchor of a mapping")
             return
         if not self._within_bounds(source, path):
             return
@@ -242,27 +281,25 @@ class _Reader:
         self._count += 1
         if self._count > MAX_NODES:
             self._stopped = True
-            self._problem(
+            self._break(
                 node, f"more than {MAX_NODES:,} values once aliases are followed", "use fewer aliases"
             )
         elif id(node) in self._above:
-            self._problem(node, "an alias inside the very value that it names", "write the value out")
+            self._break(node, "an alias inside the very value that it names", "write the value out")
             return False
         elif len(path) > MAX_DEPTH or len(self._above) > MAX_DEPTH:
-            self._problem(node, f"nested more than {MAX_DEPTH} levels deep", _FLATTEN)
+            self._break(node, f"nested more than {MAX_DEPTH} levels deep", _FLATTEN)
             return False
         return not self._stopped
 
     def _scalar(self, node: ScalarNode) -> Any:
         text: str = node.value
         if any("\ud800" <= character <= "\udfff" for character in text):
-            return self._problem(
-                node, "half of a surrogate pair, which no text can hold", "write the character"
-            )
+            self._problem(node, "half of a surrogate pair, which no text can hold", "write the character")
+            return text.encode("utf-8", "replace").decode()
         if node.tag == _TAG + "str":
             return text
-        if node.tag != _PLAIN:
-            return self._check_tag(node, "str")
+        self._check_tag(node, "str")
         if text in _CONSTANTS:
             return _CONSTANTS[text]
         if _WHOLE.fullmatch(text):
@@ -275,6 +312,10 @@ class _Reader:
         if node.tag not in (_TAG + kind, _PLAIN):
             tag = str(node.tag).replace(_TAG, "!!")
             self._problem(node, f"the tag {tag[:60]} is not read here", "write the value without it")
+
+    def _break(self, node: Node, message: str, fix: str) -> None:
+        self.broken = True
+        self._problem(node, message, fix)
 
     def _problem(self, node: Node, message: str, fix: str) -> None:
         span = self._span(node)

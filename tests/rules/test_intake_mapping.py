@@ -263,6 +263,7 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
         ("a.yaml", 4),
         ("a.yaml", 5),
         ("b.yaml", 2),
+        ("b.yaml", 3),
         ("c.yaml", 2),
         ("e.yaml", 1),
         ("missing.yaml", 0),

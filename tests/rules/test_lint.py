@@ -66,6 +66,43 @@ playbooks/aaa.yaml:10:11: a duration of zero
     )
 
 
+@pytest.mark.parametrize("twice", ["playbook: bbb", "process: order_return", "when: {}", "severity: loud"])
+def test_a_key_that_is_there_twice_hides_nothing_else(site: Path, twice: str) -> None:
+    (site / "playbooks/aaa.yaml").write_text(PLAYBOOK + twice + "\n", encoding="utf-8")
+    last = PLAYBOOK.count("\n") + 1
+    assert [p.line for p in lint_paths([Path("playbooks")], None).problems] == [6, 10, last]
+
+
+def test_keys_that_are_there_twice_are_told_of_mappings_settings_and_files_of_no_kind(site: Path) -> None:
+    (site / "x.yaml").write_text("mapping: x\nmapping: y\nrulez: []\nrules: []\n", encoding="utf-8")
+    (site / "y.yaml").write_text("port: 1\nport: 2\ntick_interval: soon\n", encoding="utf-8")
+    (site / "z.yaml").write_text("hello: 1\nhello: 2\n", encoding="utf-8")
+    found = lint_paths([Path("x.yaml"), Path("y.yaml"), Path("z.yaml")], None).problems
+    assert [(p.file[0], p.line) for p in found] == [
+        *[("x", 2), ("x", 3), ("x", 4)],
+        *[("y", 2), ("y", 3)],
+        *[("z", 1), ("z", 2)],
+    ]
+
+
+@pytest.mark.parametrize("name", ["aaa", "Not-a-name"])
+def test_an_unknown_process_hides_no_unknown_playbook(site: Path, name: str) -> None:
+    text = PLAYBOOK.replace(": aaa", f": {name}\ndepends_on: [nope]").replace("order_fulfilment", "nowhere")
+    (site / "playbooks/aaa.yaml").write_text(text, encoding="utf-8")
+    said = " ".join(p.message for p in lint_paths([Path("playbooks")], None).problems)
+    assert "there is no process “nowhere”" in said
+    assert "there is no playbook “nope”" in said
+    assert "a duration of zero" in said
+
+
+def test_a_playbook_declared_twice_is_checked_in_both_files(site: Path) -> None:
+    text = PLAYBOOK.replace(": aaa", ": aaa\ndepends_on: nope")
+    for name in ("aaa", "bbb"):
+        (site / f"playbooks/{name}.yaml").write_text(text, encoding="utf-8")
+    found = [p for p in lint_paths([Path("playbooks")], None).problems if "“nope”" in p.message]
+    assert [p.file for p in found] == ["playbooks/aaa.yaml", "playbooks/bbb.yaml"]
+
+
 def test_a_program_reads_the_same(site: Path) -> None:
     code, output = run("playbooks", "--format", "json")
     data = json.loads(output)

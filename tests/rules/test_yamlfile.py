@@ -62,26 +62,20 @@ def test_anchors_and_merge_keys_are_followed_and_what_a_mapping_says_itself_wins
 @pytest.mark.parametrize(
     ("text", "line", "shown", "message", "fix"),
     [
-        ("a: 1\nb: 2\na: 3\n", 3, "a: 3", "“a” is here twice", "it is on line 1 too"),
         ("a:\n\tb: 1\n", 2, "\tb: 1", "a tab at the beginning", "indent with spaces"),
         ("title: late: very\n", 1, "title: late: very", "a colon where none can be", "in quotes"),
-        ("a: [1, 2\n", 2, "", "not sound YAML", "look at the quotes"),
-        ("a: 'x\n", 2, "", "not sound YAML", "look at the quotes"),
+        ("a: [1, 2\n", 1, "a: [1, 2", "“[” is opened here and not closed", "write “]” where it ends"),
+        ("a: [1, 2}\n", 1, "a: [1, 2}", "“[” is opened here and not closed", "write “]”"),
+        ("a: [1, 2\nb: {c: d}\n", 1, "a: [1, 2", "“[” is opened here and not closed", "before line 2"),
+        ("x: 1\na: {b: c\nd:\n  e: f\n", 2, "a: {b: c", "“{” is opened here and not closed", "“}”"),
+        ("a: {en: x: y}\n", 1, "a: {en: x: y}", "not told apart by commas", "with a colon"),
+        ("a: 'x\n", 1, "a: 'x", "a quote that is opened here and not closed", "close it"),
+        ('a: "x\nb: y\n', 1, 'a: "x', "a quote that is opened here and not closed", "close it"),
         ("a: 1\n---\nb: 2\n", 2, "---", "a second document", "split it"),
         ("a: *b\n", 1, "a: *b", "an alias", "define the anchor first"),
         ("a: &a [*a]\n", 1, "a: &a [*a]", "an alias inside", "write the value out"),
-        (
-            "a: !!python/object/apply:os.system [x]\n",
-            1,
-            "a: !!python/object/apply:os.system [x]",
-            "tag",
-            "without",
-        ),
-        ("a: !!binary aGk=\n", 1, "a: !!binary aGk=", "the tag !!binary is not read", "without"),
-        ("? [a]\n: b\n", 1, "? [a]", "a key that is a list", "a single word"),
         ("a: {<<: 1}\n", 1, "a: {<<: 1}", "“<<” needs a mapping", "<<: *name"),
         ("a: \x00\n", 1, "a: �", "U+0000", "remove it"),
-        ('a: "\\ud800"\n', 1, 'a: "\\ud800"', "half of a surrogate pair", "write the character"),
         ("a: `x\n", 1, "a: `x", "cannot begin with", "in quotes"),
         ("", 1, "", "the file is empty", "write its fields"),
         ("# nothing yet\n", 1, "", "the file is empty", "write its fields"),
@@ -98,8 +92,32 @@ def test_each_mistake_has_its_line_and_a_way_out(
     assert fix in problem.fix
 
 
-def test_all_duplicate_keys_are_told_at_once() -> None:
-    assert [p.line for p in problems_of("a: 1\na: 2\nb: {c: 1, c: 2}\nd: 4\nd: 5\n")] == [2, 3, 5]
+@pytest.mark.parametrize(
+    ("text", "data", "line", "message", "fix"),
+    [
+        ("a: 1\nb: 2\na: 3\n", {"a": 1, "b": 2}, 3, "“a” is here twice", "it is on line 1 too"),
+        ("a: !!python/object/apply:os.system [x]\n", {"a": ["x"]}, 1, "tag", "without"),
+        ("a: !!binary aGk=\n", {"a": "aGk="}, 1, "the tag !!binary is not read", "without"),
+        ("a: !!int 5\n", {"a": 5}, 1, "the tag !!int is not read", "without"),
+        ("? [a]\n: b\nc: d\n", {"c": "d"}, 1, "a key that is a list", "a single word"),
+        ('a: "\\ud800"\n', {"a": "?"}, 1, "half of a surrogate pair", "write the character"),
+    ],
+)
+def test_what_does_not_hinder_reading_on_is_kept_beside_what_was_read(
+    text: str, data: object, line: int, message: str, fix: str
+) -> None:
+    document = parse_yaml(text, "site.yaml")
+    (problem,) = document.slips
+    assert document.data == data
+    assert (problem.file, problem.line, problem.text) == ("site.yaml", line, text.splitlines()[line - 1])
+    assert message in problem.message
+    assert fix in problem.fix
+
+
+def test_of_a_key_that_is_there_twice_the_first_counts_and_every_one_is_told() -> None:
+    document = parse_yaml("a: 1\na: 2\nb: {c: 1, c: 2}\nd: 4\nd: 5\n", "f")
+    assert document.data == {"a": 1, "b": {"c": 1}, "d": 4}
+    assert [p.line for p in document.slips] == [2, 3, 5]
 
 
 @pytest.mark.parametrize("bomb", ["[{}]", "{{<<: [{}]}}"])
