@@ -1,5 +1,6 @@
 """Instants and durations. An instant is an `int`: nanoseconds since 1970-01-01T00:00:00Z."""
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -10,7 +11,8 @@ HOUR: int = 60 * MINUTE
 DAY: int = 24 * HOUR
 
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?\s*([Zz]|[+-]\d\d:?\d\d)?",
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?\s*"
+    r"([Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?",
     re.ASCII,
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d|w)", re.ASCII)
@@ -64,14 +66,17 @@ def format_instant(instant: int, *, unit: int = 1) -> str:
 def parse_duration(text: str | int | float) -> int:
     """Read `2h`, `1h30m`, `250ms`, `0.5s` or a number of seconds as nanoseconds. Raises ValueError."""
     if isinstance(text, int | float):
-        if isinstance(text, bool) or text < 0:
+        if isinstance(text, bool) or not 0 <= text < math.inf:
             raise ValueError(f"not a duration: {text!r}")
         return round(text * NS)
     compact = text.strip().replace(" ", "")
     parts = list(_DURATION.finditer(compact))
     if not parts or "".join(p.group() for p in parts) != compact:
         raise ValueError(f"not a duration such as 30s, 90m, 2h or 1h30m: {text[:40]!r}")
-    return sum(round(float(p.group(1)) * _UNITS[p.group(2)]) for p in parts)
+    try:
+        return sum(round(float(p.group(1)) * _UNITS[p.group(2)]) for p in parts)
+    except OverflowError:
+        raise ValueError(f"a duration beyond all numbers: {text[:40]!r}") from None
 
 
 def format_duration(nanoseconds: int) -> str:
