@@ -133,7 +133,7 @@ def _evidence(incident: Incident, process: Process | None, diagnosis: Diagnosis 
         Line(say("standing", k=count, n=diagnosis.affected, stage=_stage_title(process, stage)))
         for stage, count in diagnosis.stopped_at.items()
     ]
-    above = [suspect for suspect in diagnosis.suspects if suspect.above_noise and suspect.service]
+    above = [suspect for suspect in diagnosis.suspects if suspect.above_noise and suspect.kind != "attribute"]
     lines += [_suspect(suspect, place) for place, suspect in enumerate(above[:SUSPECTS_SHOWN])]
     lines += [_word(word) for word in diagnosis.last_words[:WORDS_SHOWN]]
     return lines
@@ -165,15 +165,27 @@ def _word(word: ServiceWord) -> Line:
 def _cause(incident: Incident, diagnosis: Diagnosis | None, subjects: Text) -> Iterable[Line]:
     if diagnosis is None:
         return [Line(say("cause_not_compared", count=_count(incident), subjects=subjects))]
+    shared, log_lines = _shared(diagnosis), ()
     if diagnosis.verdict == "no_baseline":
         first = say("cause_no_baseline", healthy=diagnosis.healthy, affected=diagnosis.affected)
-    elif diagnosis.cause is None:
-        first = say("cause_none", healthy=diagnosis.healthy, affected=diagnosis.affected)
-    else:
+    elif diagnosis.cause is not None:
         confidence = round(diagnosis.cause.confidence * 100)
         first = say("cause_localised", summary=diagnosis.cause.summary, confidence=confidence)
-    shared = [s for s in diagnosis.suspects if s.kind == "attribute" and s.above_noise][:SUSPECTS_SHOWN]
-    return [Line(first), *(Line(say("cause_concentrated", **_counts(suspect))) for suspect in shared)]
+    elif not shared:
+        first = say("cause_none", healthy=diagnosis.healthy, affected=diagnosis.affected)
+    else:
+        leading, *shared = shared
+        compared = {"healthy": diagnosis.healthy, "affected": diagnosis.affected}
+        first, log_lines = say("cause_shared", **compared, **_counts(leading)), leading.evidence.examples
+    return [
+        Line(first, log_lines=log_lines),
+        *(Line(say("cause_concentrated", **_counts(s)), log_lines=s.evidence.examples) for s in shared),
+    ]
+
+
+def _shared(diagnosis: Diagnosis) -> list[Suspect]:
+    """What the affected share, the clearest first."""
+    return [s for s in diagnosis.suspects if s.kind == "attribute" and s.above_noise][:SUSPECTS_SHOWN]
 
 
 def _cleared(diagnosis: Diagnosis | None) -> Iterable[Line]:
@@ -201,15 +213,17 @@ def _unknown(
     named = next((s for s in diagnosis.suspects if cause is not None and s.service == cause.service), None)
     if named is not None:
         lines.append(Line(say("correlation", **{**_counts(named), "service": named.service})))
+    elif _shared(diagnosis):
+        lines.append(Line(say("shared_trait")))
     return lines
 
 
 def _undecided(service: str, diagnosis: Diagnosis) -> Line | None:
     """What keeps an accused service from being suspected or cleared; None where one of the two is said."""
-    suspect = next((s for s in diagnosis.suspects if s.service == service), None)
-    cleared = any(c.service == service for c in diagnosis.cleared)
-    if cleared or (suspect is not None and suspect.above_noise):
+    suspected = any(s.service == service and s.above_noise for s in diagnosis.suspects)
+    if suspected or any(c.service == service for c in diagnosis.cleared):
         return None
+    suspect = next((s for s in diagnosis.suspects if s.service == service), None)
     spoken = sum(word.count.k for word in diagnosis.last_words if word.service == service)
     if suspect is None or suspect.score < 0:
         return Line(say("accused_too_few", service=service, n=spoken, affected=diagnosis.affected))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,14 +154,86 @@ def test_one_affected_order_proves_too_little_to_accuse_anybody() -> None:
     assert diagnosis.suspects[0].service == "inventory"
 
 
-def test_what_the_affected_share_is_named_with_its_lift_and_accuses_no_service() -> None:
+def test_what_the_affected_share_is_named_with_its_lift_behind_the_accused_service() -> None:
     healthy = cases(50, HEALTHY, 1000, promotion="none") + cases(5, HEALTHY, 2000, promotion="618")
     diagnosis = diagnose(cases(40, RESERVE_FAILED, promotion="618"), healthy, PROCESS)
     shared = [s for s in diagnosis.suspects if s.kind == "attribute"]
-    assert [(s.service, s.evidence.affected.k, s.evidence.healthy.k) for s in shared] == [("", 40, 5)]
+    assert [(s.service, s.evidence.affected.k, s.evidence.healthy.k) for s in shared] == [
+        ("inventory", 40, 5)
+    ]
     assert "618" in shared[0].evidence.what["en"]
+    assert "about 10 times as often" in shared[0].evidence.what["en"]
     assert diagnosis.cause is not None
     assert diagnosis.cause.service == "inventory"
+    assert_in_order(diagnosis)
+
+
+def assert_in_order(diagnosis: Diagnosis) -> None:
+    """Services above the noise, attributes above it, services within it; each by its score."""
+    kinds = [(not s.above_noise, s.kind == "attribute") for s in diagnosis.suspects]
+    assert kinds == sorted(kinds)
+    for kind in set(kinds):
+        scores = [s.score for s, other in zip(diagnosis.suspects, kinds, strict=True) if other == kind]
+        assert scores == sorted(scores, reverse=True)
+    assert (diagnosis.verdict == "localised") == any(s.above_noise for s in diagnosis.suspects)
+
+
+def skus(count: int, told: Sequence[Told], first: int, values: str) -> list[Case]:
+    return [case(first + n, told, sku=values[n % len(values)]) for n in range(count)]
+
+
+def test_a_shared_attribute_alone_is_localised_leads_and_names_no_cause() -> None:
+    diagnosis = diagnose(skus(20, HEALTHY, 0, "A"), skus(60, HEALTHY, 1000, "ABCDE"), PROCESS)
+    assert (diagnosis.verdict, diagnosis.cause) == ("localised", None)
+    first = diagnosis.suspects[0]
+    assert (first.kind, first.above_noise) == ("attribute", True)
+    assert first.evidence.what["en"] == 'sku is "A", about 5 times as often as among healthy orders'
+    assert len(first.evidence.examples) == 2
+    assert_in_order(diagnosis)
+
+
+def test_attributes_that_are_spread_alike_accuse_nobody() -> None:
+    for first in range(0, 5000, 500):
+        affected = [case(n, HEALTHY, sku=str(n * 7919 % 5)) for n in range(first, first + 20)]
+        healthy = [case(n, HEALTHY, sku=str(n * 7919 % 5)) for n in range(first + 100, first + 160)]
+        assert diagnose(affected, healthy, PROCESS).verdict == "no_localised_cause"
+
+
+def labelled(told: Case, value: str, *services: str) -> Case:
+    """Only records of these services carry the warehouse."""
+    return Case(
+        told.subject,
+        tuple(replace(e, labels={"warehouse": value}) if e.service in services else e for e in told.events),
+    )
+
+
+@pytest.mark.parametrize(
+    ("services", "process", "named"),
+    [
+        (("wms",), PROCESS, "wms"),
+        (("wms",), None, "wms"),
+        (("storefront", "inventory"), PROCESS, "inventory"),  # the callee
+        (("payment", "inventory"), PROCESS, "inventory"),  # the later stage
+        (("payment", "inventory"), None, "inventory"),  # the first by name
+    ],
+)
+def test_an_attribute_is_filed_under_the_service_that_carries_it(
+    services: tuple[str, ...], process: Process | None, named: str
+) -> None:
+    affected = [labelled(c, "w9", *services) for c in cases(20, HEALTHY)]
+    healthy = [labelled(c, f"w{n % 3}", *services) for n, c in enumerate(cases(60, HEALTHY, 1000))]
+    diagnosis = diagnose(affected, healthy, process)
+    first = diagnosis.suspects[0]
+    assert (first.service, first.kind) == (named, "attribute")
+    assert first.evidence.what["en"] == 'warehouse is "w9", as it is of no healthy order'
+    assert all(f" {named} " in example for example in first.evidence.examples)
+    assert named not in {c.service for c in diagnosis.cleared}
+
+
+def test_an_attribute_is_filed_under_the_service_that_carries_it_for_most() -> None:
+    affected = [labelled(c, "w9", "storefront", *["wms"][: n % 2]) for n, c in enumerate(cases(20, HEALTHY))]
+    diagnosis = diagnose(affected, cases(60, HEALTHY, 1000), PROCESS)
+    assert diagnosis.suspects[0].service == "storefront"
 
 
 def test_a_slow_service_is_found_by_its_spans_and_not_its_caller() -> None:
@@ -283,6 +356,13 @@ def test_the_command_prints_the_contract(tmp_path: Path) -> None:
     assert len(services) == len(set(services))
     assert {"service": "wms", "observations": 40} in printed["cleared"]
     assert "records could not be read" in ran.stderr
+
+
+def test_the_command_says_what_the_affected_share_where_no_service_stands_out(tmp_path: Path) -> None:
+    healthy = write(tmp_path / "healthy.jsonl", skus(60, HEALTHY, 1000, "ABCDE"))
+    affected = write(tmp_path / "affected.jsonl", skus(20, HEALTHY, 0, "A"))
+    ran = CliRunner().invoke(contrast, ["--healthy", str(healthy), "--affected", str(affected)])
+    assert 'no service stands out; what the affected share: sku is "A"' in ran.stdout
 
 
 def test_the_command_says_no_baseline_for_an_empty_file_and_2_for_a_missing_one(tmp_path: Path) -> None:

@@ -168,6 +168,35 @@ def test_without_a_cause_it_says_so_plainly(diagnosis: Diagnosis | None, sentenc
     assert "Confidence" not in said(guide, "cause")
 
 
+def test_a_shared_attribute_without_a_cause_reads_as_that() -> None:
+    what = say("attribute", label="sku", value="A", lift="5")
+    trait = Suspect(
+        "wms", 0.54, True, "attribute", Evidence(Count(37, 37), Count(70, 400), what, ("raw sku",))
+    )
+    guide = build(diagnosis=replace(DIAGNOSIS, cause=None, suspects=(trait,), cleared=()))
+    assert said(guide, "cause") == (
+        "No service stands out among 37 affected and 400 healthy orders. What the affected share: "
+        'sku is "A", about 5 times as often as among healthy orders '
+        "(37 of 37 among the affected, 70 of 400 among the healthy)."
+    )
+    assert "没有哪个服务表现突出" in said(guide, "cause", "zh")
+    assert next(s for s in guide.sections if s.id == "cause").lines[0].log_lines == ("raw sku",)
+    assert "sku" not in said(guide, "evidence")
+    assert "not yet why" in said(guide, "unknown")
+    assert "Nothing can be said of wms" not in said(guide, "unknown")
+
+
+def test_a_shared_attribute_stands_beside_the_cause() -> None:
+    what = say("attribute_never", label="sku", value="A")
+    trait = Suspect("inventory", 0.5, True, "attribute", Evidence(Count(37, 37), Count(0, 400), what))
+    guide = build(diagnosis=replace(DIAGNOSIS, suspects=(SUSPECT, trait)))
+    lines = said(guide, "cause").splitlines()
+    assert lines[0].startswith("It lies in inventory.")
+    assert lines[1].startswith(
+        'The affected share a trait: sku is "A", as it is of no healthy order (37 of 37'
+    )
+
+
 def test_what_is_not_known_is_said() -> None:
     incident = replace(
         INCIDENT, missing=("inventory",), assumed=True, diagnosed_count=30, certainty="unverified"

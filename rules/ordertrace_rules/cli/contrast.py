@@ -42,7 +42,7 @@ def contrast(healthy: Path, affected: Path, output: str) -> None:
 
 
 def contrast_document(diagnosis: Diagnosis) -> dict[str, Any]:
-    """What `--format json` prints: one suspect for each service, the likeliest first, then shared attributes."""
+    """What `--format json` prints: the services above the noise, then what the affected share, then the others."""
     return {
         "verdict": diagnosis.verdict,
         "suspects": [_suspect(suspect) for suspect in diagnosis.suspects],
@@ -88,7 +88,7 @@ def _print(diagnosis: Diagnosis) -> None:
         affected, healthy = suspect.evidence.affected, suspect.evidence.healthy
         mark = "suspected" if suspect.above_noise else "within noise"
         click.echo(
-            f"{place:3}. {plain(suspect.service) or '(attribute)'}  {suspect.score:+.2f}  {suspect.kind}, {mark}: "
+            f"{place:3}. {plain(suspect.service) or '(no service)'}  {suspect.score:+.2f}  {suspect.kind}, {mark}: "
             f"{affected.k} of {affected.n}, healthy {healthy.k} of {healthy.n}"
         )
         click.echo(f"       {plain(in_language(suspect.evidence.what, 'en'))}")
@@ -101,6 +101,9 @@ def _print(diagnosis: Diagnosis) -> None:
 def _verdict(diagnosis: Diagnosis) -> str:
     if diagnosis.verdict == "no_baseline":
         return "no baseline (too few healthy orders or no affected ones); counts only, no cause named"
-    if diagnosis.cause is None:
+    if diagnosis.verdict == "no_localised_cause":
         return "no localised cause (nothing stands out of the noise of healthy orders)"
+    if diagnosis.cause is None:
+        shared = in_language(diagnosis.suspects[0].evidence.what, "en")
+        return f"no service stands out; what the affected share: {plain(shared)}"
     return f"localised in {plain(diagnosis.cause.service)}"

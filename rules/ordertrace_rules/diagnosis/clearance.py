@@ -1,7 +1,7 @@
 """Who was checked and cleared, and with what numbers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.findings import Finding
@@ -14,20 +14,19 @@ from ordertrace_rules.vocabulary import Cleared
 def cleared(
     affected: Sequence[Observation],
     healthy: Sequence[Observation],
-    ranking: Sequence[Finding],
-    floor: float,
+    suspected: Collection[Finding],
     accused: Sequence[str],
 ) -> tuple[Cleared, ...]:
-    """Services with enough observations on both sides and no contrast above the floor.
+    """Services with enough observations on both sides and none among the `suspected` findings.
 
     A service that got none of the affected orders is cleared only if its trigger never happened to them and
     the healthy ones that it did get went through. Accused services come first.
     """
     here, there = _spoke(affected), _spoke(healthy)
-    scores = {finding.service: finding.score for finding in ranking}
+    named = {finding.service for finding in suspected}
     cleared: list[Cleared] = []
     for service in sorted(there.keys() | here.keys(), key=lambda s: (s not in accused, s)):
-        if scores.get(service, -1.0) > floor:
+        if service in named:
             continue
         if min(here[service], there[service]) >= parameters.MIN_OBSERVATIONS:
             note = say(

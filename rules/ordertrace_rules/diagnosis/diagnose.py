@@ -41,15 +41,21 @@ def diagnose(
             "no_baseline", len(ours), len(theirs), stopped_at=stops, last_words=words, sampled=sampled
         )
     noise = floor(theirs, _contrasts)
-    ranking = Precedence(ours, theirs, process).ranked(_contrasts(ours, theirs))
-    concentrated = [f for f in attributes.contrast(ours, theirs) if f.score > noise]
-    cause = _cause(ranking[0]) if ranking and ranking[0].score > noise else None
+    precedence = Precedence(ours, theirs, process)
+    ranking = precedence.ranked(_contrasts(ours, theirs))
+    accused = [f for f in ranking if f.score > noise]
+    shared = _shared(ours, theirs, precedence)
+    cause = _cause(accused[0]) if accused else None
+    within = [f for f in ranking if f.score <= noise]
     return Diagnosis(
-        verdict="localised" if cause else "no_localised_cause",
+        verdict="localised" if accused or shared else "no_localised_cause",
         affected=len(ours),
         healthy=len(theirs),
-        suspects=tuple(_suspect(finding, noise) for finding in (*ranking, *concentrated)),
-        cleared=cleared(ours, theirs, ranking, noise, suspects),
+        suspects=(
+            *(_suspect(finding, above_noise=True) for finding in (*accused, *shared)),
+            *(_suspect(finding, above_noise=False) for finding in within),
+        ),
+        cleared=cleared(ours, theirs, (*accused, *shared), suspects),
         cause=cause,
         stopped_at=stops,
         last_words=words,
@@ -75,6 +81,14 @@ def _contrasts(affected: Sequence[Observation], healthy: Sequence[Observation]) 
     ]
 
 
+def _shared(
+    affected: Sequence[Observation], healthy: Sequence[Observation], precedence: Precedence
+) -> list[Finding]:
+    """What the affected share by more than halves of the healthy do."""
+    least = floor(healthy, attributes.contrast)
+    return [f for f in attributes.contrast(affected, healthy, precedence.deepest) if f.score > least]
+
+
 def _cause(finding: Finding) -> Cause:
     summary = say(
         "cause",
@@ -88,9 +102,9 @@ def _cause(finding: Finding) -> Cause:
     return Cause(finding.service, summary, confidence=round(finding.score, 2))
 
 
-def _suspect(finding: Finding, noise: float) -> Suspect:
+def _suspect(finding: Finding, *, above_noise: bool) -> Suspect:
     evidence = Evidence(finding.affected, finding.healthy, finding.what, lines_of(finding.examples))
-    return Suspect(finding.service, round(finding.score, 4), finding.score > noise, finding.kind, evidence)
+    return Suspect(finding.service, round(finding.score, 4), above_noise, finding.kind, evidence)
 
 
 def _sampled(*cohorts: tuple[int, int, str]) -> str:

@@ -17,7 +17,7 @@ PREFERENCE: tuple[Kind, ...] = ("new_error", "succession", "latency", "attribute
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One contrast of one service, whatever its score; an attribute has no service."""
+    """One contrast of one service, whatever its score; of an attribute the service whose records carry it."""
 
     service: str
     kind: Kind

@@ -1,6 +1,6 @@
 """Which service's trouble explains another's: a callee's its caller's, an earlier event's a later one's."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 
 from ordertrace_rules.diagnosis import parameters
@@ -26,7 +26,9 @@ class Precedence:
         self._callees = _reach({*calls, *(process.calls if process else ())})
         self._affected, self._healthy = _onsets(affected), _onsets(healthy)
         self._stages: dict[str, int] = {}
+        self._places: dict[str, int] = {}  # the last stage that a service emits
         for place, stage in enumerate(process.stages if process else ()):
+            self._places.update(dict.fromkeys(stage.services, place))
             for action in (*stage.ends, *stage.fails):
                 self._stages.setdefault(action, place)
 
@@ -39,6 +41,15 @@ class Precedence:
             order.append(chosen)
             remaining.remove(chosen)
         return order
+
+    def deepest(self, services: Collection[str]) -> str:
+        """Of these services the one that most others call, else of the latest stage, else the first by name."""
+
+        def depth(service: str) -> tuple[int, int, str]:
+            callers = sum(service in callees for callees in self._callees.values())
+            return (-callers, -self._places.get(service, -1), service)
+
+        return min(services, key=depth)
 
     def _root(self, remaining: Sequence[Finding]) -> Finding:
         """From the best finding on to what explains it, as long as that is nearly as strong."""
