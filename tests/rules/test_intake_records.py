@@ -154,6 +154,75 @@ def test_numbers_that_no_column_holds_do_not_stop_a_batch(intake: Intake, store:
         json.dumps(event.to_document(), allow_nan=False)
 
 
+@pytest.mark.parametrize("number", [10**40, 2**63, -(2**63) - 1, 10**18, 7, 10**250])
+def test_a_number_of_any_length_is_an_id_by_its_digits(
+    number: int, intake: Intake, store: MemoryStore
+) -> None:
+    record = {"@timestamp": AT, "order": {"id": number, "refs": {"payment_id": [number]}}, "x": [number]}
+    assert intake.accept([json.dumps(record), record], source="x") == Accepted(new=1, known=1)
+    assert (only(store).order_id, only(store).refs) == (str(number), {"payment_id": str(number)})
+
+
+@pytest.mark.parametrize("digits", [639, 641, 4301, 4900, 200_000])
+def test_a_number_longer_than_python_writes_is_text_and_cut(
+    digits: int, intake: Intake, store: MemoryStore
+) -> None:
+    assert intake.accept([{"@timestamp": AT, "order.id": 10**digits, 10**digits: 1}], source="x").new == 1
+    assert len(only(store).order_id) < ID_LIMIT + 40
+    assert only(store).order_id.startswith("10000000" if digits < 5000 else "0x")
+
+
+def test_a_list_of_one_is_the_value_wherever_one_belongs(intake: Intake, store: MemoryStore) -> None:
+    plain = {
+        "@timestamp": AT,
+        "event.id": "e-1",
+        "event.action": "payment.captured",
+        "event.sequence": 4,
+        "event.duration": 5,
+        "service.name": "payment",
+        "message": "a\nb",
+        "order.id": "L1",
+        "order.amount": 9.5,
+        "order.refs.payment_id": "P-1",
+        "order.refs.count": 17,
+        "labels.sku": "S",
+    }
+    listed = {name: [value] for name, value in plain.items()} | {"labels.none": [], "order.status": [None]}
+    intake.accept([listed], source="x")
+    other = MemoryStore()
+    Intake(other, SetClock(NOW)).accept([plain], source="x")
+    assert only(store) == only(other)
+    assert (only(store).order_id, only(store).refs["count"], only(store).amount) == ("L1", "17", 9.5)
+
+
+def test_a_line_break_in_a_list_is_none_in_an_id(intake: Intake, store: MemoryStore) -> None:
+    intake.accept([{"@timestamp": AT, "order.id": ["L\n1"]}], source="x")
+    assert only(store).order_id == "L 1"
+
+
+def test_of_several_values_of_a_ref_none_is_lost(intake: Intake, store: MemoryStore) -> None:
+    several = ["", "P-1", "P-2", "P-1"]
+    record = {"@timestamp": AT, "order.id": "L1", "order.refs.payment_id": several, "labels.a": ["x", "y"]}
+    record |= {"order.refs.rma_id": ["R-1", "R-1"], "order.refs.odd": [{"a": 1}]}
+    intake.accept([record], source="x")
+    event = only(store)
+    assert event.refs == {"payment_id": "P-1", "rma_id": "R-1", "odd": '[{"a": 1}]'}
+    assert event.extra == {"ordertrace.several.order.refs.payment_id": several}
+    assert event.labels == {"a": '["x", "y"]'}
+    assert Event.from_document(event.to_document(), received=0) == event
+
+
+def test_a_record_of_several_orders_is_kept_aside_and_its_neighbours_are_not(
+    intake: Intake, store: MemoryStore
+) -> None:
+    record = {"@timestamp": AT, "order.id": ["A", "B"]}
+    same = {"@timestamp": AT, "order.id": ["A", None, "A"]}
+    assert intake.accept([record, same], source="x") == Accepted(new=1, kept_aside={"several_orders": 1})
+    assert only(store).order_id == "A"
+    (kept,) = store.kept_aside(10)
+    assert '["A", "B"]' in kept.raw
+
+
 def test_objects_nested_without_end_are_cut(intake: Intake, store: MemoryStore) -> None:
     deep: dict[str, object] = {"end": 1}
     for _ in range(5000):

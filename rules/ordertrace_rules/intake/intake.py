@@ -20,7 +20,7 @@ from ordertrace_rules.errors import RecordError
 from ordertrace_rules.event import Event
 from ordertrace_rules.intake.mapping import Mappings
 from ordertrace_rules.intake.masking import DEFAULT_MASKS, Masker
-from ordertrace_rules.intake.record import bounded, cut, decode, flat
+from ordertrace_rules.intake.record import bounded, cut, decode, flat, unlisted
 from ordertrace_rules.stores.protocol import Appended, KeptAside
 
 BATCH = 1000  # records in one append
@@ -105,7 +105,9 @@ class Reader:
                     one if one.get(ecs.SERVICE_NAME) else {**one, ecs.SERVICE_NAME: service} for one in made
                 ]
             return [
-                Event.from_document(self.masker.masked(bounded(one)), received=received, source=source)
+                Event.from_document(
+                    self.masker.masked(bounded(unlisted(one))), received=received, source=source
+                )
                 for one in made
             ]
         except RecordError:

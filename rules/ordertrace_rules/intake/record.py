@@ -7,6 +7,7 @@ surrogates cannot be stored, and a message of a megabyte would be carried throug
 import json
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, cast
 
@@ -28,7 +29,11 @@ CUT = "ordertrace.cut."
 """A prefix: `ordertrace.cut.message` is the length in bytes that a message had before it was cut;
 `ordertrace.cut.labels`, `.refs` and `.fields` count how many there were."""
 
+SEVERAL = "ordertrace.several."
+"""A prefix: `ordertrace.several.order.refs.payment_id` has all values of a ref of which a record names several."""
+
 _LARGEST = 2**63 - 1  # what a store's whole-number column holds
+_LONGEST_NUMBER = 16 * 1024  # bits: more digits than Python's JSON reader takes
 _LONG_TEXTS = frozenset({ecs.MESSAGE, ecs.ERROR_MESSAGE, ecs.ERROR_STACK_TRACE, "event.original"})
 _IDS = frozenset(
     {
@@ -75,6 +80,29 @@ def flat(document: Mapping[Any, Any]) -> dict[str, Any]:
     """The document with dotted keys, its text printable; lists stay whole."""
     fields: dict[str, Any] = {}
     _flatten(document, "", fields, 0)
+    return fields
+
+
+def unlisted(fields: dict[str, Any]) -> dict[str, Any]:
+    """Put the value in place of a list of one, as Elasticsearch returns them, where a field holds one value.
+
+    An empty list is no value. Of a ref's several values the first is the ref, and all are kept under `SEVERAL`.
+    Raises RecordError `several_orders` where the order ids are several.
+    """
+    for name in [name for name, value in fields.items() if type(value) is list and _is_single(name)]:
+        items = cast(list[Any], fields[name])
+        values = [item for item in items if item is not None and item != ""]
+        if any(isinstance(value, list | dict) for value in values):
+            continue  # no value that such a field can have: it stays as JSON text
+        values = list({_plain_text(value): value for value in values}.values())
+        if not values:
+            del fields[name]
+        elif len(values) == 1:
+            fields[name] = _in_place(name, values[0])
+        elif name == ecs.ORDER_ID:
+            raise RecordError("several_orders", f"order.id names {len(values)}: send one record for each")
+        elif name.startswith(ecs.ORDER_REFS):
+            fields[name], fields[SEVERAL + name] = _in_place(name, values[0]), items
     return fields
 
 
@@ -152,6 +180,15 @@ def _scalar(value: object, depth: int) -> Any:
     return printable(_plain_text(value), keep_breaks=False)
 
 
+def _is_single(name: str) -> bool:
+    return name in _KNOWN or name.startswith((ecs.ORDER_REFS, ecs.LABELS))
+
+
+def _in_place(name: str, value: Any) -> Any:
+    """A value out of a list, where line breaks stay, as the field has it."""
+    return printable(value, keep_breaks=name in _LONG_TEXTS) if isinstance(value, str) else value
+
+
 def _nested(value: object, depth: int) -> Any:
     """What stands in a list."""
     if isinstance(value, str):
@@ -167,7 +204,8 @@ def _plain_text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "replace")
     if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
-        return hex(value)[:ID_LIMIT]  # decimal digits of a huge number take quadratic time
+        # `str` refuses more than some thousand digits; those of a yet larger number take too much time
+        return str(Decimal(value)) if value.bit_length() <= _LONGEST_NUMBER else hex(value)[:ID_LIMIT]
     return str(value)
 
 
