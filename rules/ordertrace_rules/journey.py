@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ordertrace_rules.event import Event
 from ordertrace_rules.stage_fold import fold_stage
-from ordertrace_rules.vocabulary import Journey, LastWord, Process, StagePart, StageState
+from ordertrace_rules.vocabulary import Journey, LastWord, Process, Stage, StagePart, StageState
 
 MAX_EVENTS = 5_000
 """An id with more events than this is no order ("null", "test", a health check): it is set aside and named."""
@@ -31,7 +31,7 @@ def fold(process: Process, subject: str, order_ids: Sequence[str], events: Itera
     acts = tuple(e for e in unique if e.action and not (e.outcome == "failure" and e.action in achievements))
     reached = tuple(fold_stage(stage, unique, acts) for stage in process.stages)
     end = next((e for e in acts if e.action in process.ends and _is_the_last(e, process, reached)), None)
-    stages = _passed(reached, ended=end is not None)
+    stages = _passed(process, reached, ended=end is not None)
     placed = next((e for e in unique if e.amount is not None), None)
     journey = Journey(
         process=process.id,
@@ -69,17 +69,42 @@ def _is_the_last(event: Event, process: Process, stages: Sequence[StageState]) -
     )
 
 
-def _passed(stages: tuple[StageState, ...], *, ended: bool) -> tuple[StageState, ...]:
-    """A stage that never began is skipped once a later one did; once the process ended, nothing runs."""
+def _passed(process: Process, stages: tuple[StageState, ...], *, ended: bool) -> tuple[StageState, ...]:
+    """What never began is skipped once a later stage did; what runs is, once its own service went on past it.
+
+    Once the process ended, nothing runs.
+    """
     result: list[StageState] = []
     later_began = False
-    for stage in reversed(stages):
-        if (stage.state == "waiting" and (later_began or ended)) or (stage.state == "running" and ended):
-            result.append(replace(stage, state="skipped", parts=tuple(map(_left, stage.parts))))
+    for stage, state in zip(reversed(process.stages), reversed(stages), strict=True):
+        passed_at = _passed_at(stage, process, stages) if state.state == "running" else None
+        if (state.state == "waiting" and (later_began or ended)) or (state.state == "running" and ended):
+            result.append(replace(state, state="skipped", parts=tuple(map(_left, state.parts))))
+        elif passed_at is not None and not state.parts:
+            begun = None if state.started_at is None else min(state.started_at, passed_at)
+            result.append(replace(state, state="skipped", started_at=begun, ended_at=passed_at))
         else:
-            later_began = later_began or stage.state != "waiting"
-            result.append(stage)
+            result.append(state)
+        later_began = later_began or state.state != "waiting"
     return tuple(reversed(result))
+
+
+def _passed_at(stage: Stage, process: Process, stages: Sequence[StageState]) -> int | None:
+    """When the first of the stages that follow it began or ended, of those that its own services emit.
+
+    A stage follows another where it begins with the other's end, or follows one that does. A warehouse that has
+    packed has picked, whatever became of the record; that goods are reserved does not say that they are paid.
+    """
+    following: set[str] = set()
+    ends = set(stage.ends)
+    while more := [s for s in process.stages if s.id not in following and ends.intersection(s.starts)]:
+        following.update(s.id for s in more)
+        ends = {action for s in more for action in s.ends}
+    own = {s.id for s in process.stages if s.id in following and set(s.services) & set(stage.services)}
+    of_following = [s for s in stages if s.id in own - {stage.id}]
+    return min(
+        (at for s in of_following for at in (s.started_at, s.ended_at) if at is not None), default=None
+    )
 
 
 def _left(part: StagePart) -> StagePart:

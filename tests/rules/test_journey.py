@@ -1,6 +1,7 @@
 """The fold: the same events in any order and number make the same journey."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from ordertrace_rules.catalogue import load_catalogue
 from ordertrace_rules.event import Event
 from ordertrace_rules.journey import fold, set_aside
 from ordertrace_rules.times import HOUR, MINUTE, format_instant, parse_instant
-from ordertrace_rules.vocabulary import Journey
+from ordertrace_rules.vocabulary import Journey, Stage
 
 PROCESS = load_catalogue().processes["order_fulfilment"]
 START = parse_instant("2026-03-01T08:00:00Z")
@@ -108,8 +109,31 @@ def test_a_cancelled_order_runs_nowhere():
 
 def test_a_stage_without_any_record_is_skipped_once_a_later_one_began():
     made = journey(event(0, "payment.captured"), event(5, "wms.picked"))
-    assert states(made)["reservation"] == "running"  # it began: that nobody said its end is not its end
     assert states(made)["warehouse_intake"] == "skipped"
+
+
+def test_a_stage_that_runs_is_passed_once_one_that_follows_it_happened():
+    made = journey(event(0, "wms.received"), event(60, "wms.packed"))
+    assert states(made)["picking"] == "skipped"
+    picking = made.stage("picking")
+    assert picking is not None
+    assert picking.ended_at == START + HOUR  # when it was passed
+    assert made.current_stage == "hand_over"
+
+
+def test_goods_that_are_reserved_before_they_are_paid_do_not_pass_the_payment():
+    made = journey(event(0, "order.placed"), event(1, "inventory.reserved"))
+    assert states(made)["payment"] == "running"
+    assert made.current_stage == "payment"
+
+
+def test_a_stage_beside_others_is_not_passed_by_them():
+    invoicing = Stage("invoicing", {"en": "Invoice"}, ("payment.captured",), ("invoice.sent",))
+    process = replace(PROCESS, stages=(invoicing, *PROCESS.stages))
+    events = [event(0, "payment.captured"), event(1, "inventory.reserved"), event(2, "wms.received")]
+    state = fold(process, "SO-1", ["SO-1"], events).journey.stage("invoicing")
+    assert state is not None
+    assert state.state == "running"
 
 
 def test_the_first_amount_and_the_last_status_of_each_service_are_kept():

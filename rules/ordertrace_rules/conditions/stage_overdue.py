@@ -64,6 +64,6 @@ def _of_leg(
 ) -> Finding | None:
     if leg.deadline is None or leg.started_at is None:
         return None
-    ended = [s.ended_at for s in (leg, state) if s.state == "done" and s.ended_at is not None]
+    ended = [s.ended_at for s in (leg, state) if s.state in ("done", "skipped") and s.ended_at is not None]
     need = Need(stage.ends, leg.started_at, leg.deadline)
     return absence(timeline, now, need, min(ended, default=None))
