@@ -1,6 +1,7 @@
 """What intake makes of records, good and bad."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,16 @@ def test_nested_and_dotted_records_text_and_bytes_are_the_same(intake: Intake, s
         ('{"@timestamp": ', "bad_json"),
         ('{"a":' * 100_000, "bad_json"),
         (b"\xff\xfe\x00", "not_json"),
+        ('[{"@timestamp": ', "bad_json"),
+        (b'  [ "a", ', "bad_json"),
+        ("[1, 2", "bad_json"),
+        ("[", "bad_json"),
+        ("[[" * 50_000, "bad_json"),
+        ("{" + '"n": ' + "9" * 5000 + "}", "bad_json"),
+        ("[2026-01-31 09:30:00,123] [INFO] paid", "not_json"),
+        ("[INFO] paid", "not_json"),
+        ("[]", "not_an_object"),
+        ('[{"a": 1}]', "not_an_object"),
         (["a", "list"], "not_an_object"),
         (17, "not_an_object"),
         (None, "not_an_object"),
@@ -74,6 +85,24 @@ def test_what_cannot_be_an_event_is_kept_aside_with_its_reason(
     assert (kept.reason, kept.source, kept.at) == (reason, "test", NOW)
     assert len(kept.raw.encode()) < 70_000
     assert intake.tally.total.kept_aside == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("paid", "not_json: a line of text that no mapping rule fits"),
+        ('{"a": 1,, "b": 2}', "bad_json: it begins as JSON and is none: .* at column 9"),
+        ('[{"a": 1}\n {"b": 2}]', "bad_json: it begins as JSON and is none: .* at line 2, column 2"),
+        ("[" * 100_000, "bad_json: JSON nested too deeply"),
+        ("[1]", "not_an_object: a list"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_it_is_told_what_is_wrong_with_a_line(line: str, said: str, intake: Intake) -> None:
+    told: list[str] = []
+    intake.accept([line], source="x", on_kept=lambda _, error: told.append(str(error)))
+    (text,) = told
+    assert re.match(said, text)
 
 
 def test_repeats_of_a_bad_record_collapse(intake: Intake, store: MemoryStore) -> None:

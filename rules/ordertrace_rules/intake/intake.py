@@ -99,7 +99,7 @@ class Reader:
                 mapped = self.mappings.apply(fields, source, mapping)
                 made, rule = mapped.events, mapped.rule
             if problem and not rule:
-                raise RecordError(problem, "a line of text that no mapping rule fits")
+                raise problem
             if service:
                 made = [
                     one if one.get(ecs.SERVICE_NAME) else {**one, ecs.SERVICE_NAME: service} for one in made

@@ -49,18 +49,19 @@ _CONTROL = str.maketrans(
 )
 _CONTROL_BUT_BREAKS = _CONTROL | {ord("\t"): "\t", ord("\n"): "\n"}
 _PLAIN = frozenset({bool, type(None)})
+_ARRAY = re.compile(r'\[\s*(?:[\[{"\]]|(?:-?\d+(?:\.\d+)?|true|false|null)\s*[,\]]|$)')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def decode(record: object) -> tuple[Mapping[Any, Any], str]:
+def decode(record: object) -> tuple[Mapping[Any, Any], RecordError | None]:
     """Read what came: an object as it is, or one line of text or bytes.
 
-    Returns the object and "". A line that is no JSON object comes back as `{"message": line}` with the reason
-    why it is none (`not_json`, `bad_json`): a mapping rule may still make an event of it.
+    Returns the object and None. A line that is no JSON object comes back as `{"message": line}` with what is
+    wrong with it (`not_json`, `bad_json`, `not_an_object`): a mapping rule may still make an event of it.
     Raises RecordError with the reason `too_long` or `not_an_object`.
     """
     if isinstance(record, Mapping):
-        return cast(Mapping[Any, Any], record), ""
+        return cast(Mapping[Any, Any], record), None
     if not isinstance(record, str | bytes | bytearray):
         raise RecordError("not_an_object", f"a record is an object, this is {type(record).__name__}")
     if len(record) > MAX_LINE:
@@ -68,12 +69,15 @@ def decode(record: object) -> tuple[Mapping[Any, Any], str]:
     if not isinstance(record, str):
         record = record.decode("utf-8", "replace")
     line = record.strip().removeprefix("\ufeff")
-    if not line.startswith("{"):
-        return {ecs.MESSAGE: line}, "not_json"
+    if not line.startswith(("{", "[")):
+        return {ecs.MESSAGE: line}, RecordError("not_json", "a line of text that no mapping rule fits")
     try:
-        return cast(dict[str, Any], json.loads(line)), ""
-    except (ValueError, RecursionError):
-        return {ecs.MESSAGE: line}, "bad_json"
+        decoded: object = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return {ecs.MESSAGE: line}, _no_json(line, error)
+    if isinstance(decoded, dict):
+        return cast(dict[str, Any], decoded), None
+    return {ecs.MESSAGE: line}, RecordError("not_an_object", "a list, where each line is one object")
 
 
 def flat(document: Mapping[Any, Any]) -> dict[str, Any]:
@@ -144,6 +148,16 @@ def printable(text: str, *, keep_breaks: bool) -> str:
     if _SURROGATE.search(text):
         text = _SURROGATE.sub("\ufffd", text)
     return text.replace("\r\n", "\n").translate(_CONTROL_BUT_BREAKS if keep_breaks else _CONTROL)
+
+
+def _no_json(line: str, error: Exception) -> RecordError:
+    """Lines of text begin with a bracket too: [2026-01-31 09:30:00] [INFO] paid."""
+    if not (line.startswith("{") or _ARRAY.match(line)):
+        return RecordError("not_json", "a line of text that no mapping rule fits")
+    if isinstance(error, json.JSONDecodeError):
+        where = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
+        return RecordError("bad_json", f"it begins as JSON and is none: {error.msg} at {where}")
+    return RecordError("bad_json", "JSON nested too deeply, or with a number that is too long")
 
 
 def _flatten(document: Mapping[Any, Any], prefix: str, fields: dict[str, Any], depth: int) -> None:
