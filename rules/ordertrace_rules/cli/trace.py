@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 import click
 from rich.console import Console
@@ -32,11 +33,19 @@ def trace(context: Context, order: str, form: str, language: str | None) -> None
 
     ORDER is the order's own id, or any that belongs to it: a payment's, a waybill's, a trace id. Exits with 1
     where there is none, and where an id leads to several orders: then it names them.
+
+    \b
+    Examples:
+      ordertrace trace SO-20261111-0042
+      ordertrace trace SF1234567890 --language zh
+      ordertrace trace P-77120 --format json | jq '.stages[] | select(.overdue)'
     """
     with context.open_service() as service:
         hits = orders_meant(service, order, HITS)
         found = trace_order(service, hits[0].order_id) if len(hits) == 1 else None
         if found is None:
+            if form == "json":
+                click.echo(json.dumps(_choice(hits), ensure_ascii=False, indent=2))
             _explain(order, hits)
             sys.exit(1)
         if form == "json":
@@ -83,6 +92,10 @@ def _row(stage: TracedStage, now: int, language: str) -> tuple[Text, Text, str, 
 
 def _instant(instant: int | None) -> str:
     return "-" if instant is None else format_instant(instant, unit=NS)
+
+
+def _choice(hits: list[OrderHit]) -> dict[str, Any]:
+    return {"matches": [{"order_id": hit.order_id, "matched": hit.matched} for hit in hits]}
 
 
 def _explain(order: str, hits: list[OrderHit]) -> None:

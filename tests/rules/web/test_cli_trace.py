@@ -59,6 +59,17 @@ def test_an_id_of_several_orders_gives_a_choice_and_exits_with_1(run) -> None:
     assert "SO-5  (by its order id)" in result.stderr
 
 
+def test_a_program_gets_the_choice_as_data_and_the_same_exit_code(run) -> None:
+    result = run(trace, "SO", "--format", "json")
+    matches = json.loads(result.stdout)["matches"]
+    assert result.exit_code == 1
+    assert {"order_id": "SO-5", "matched": "order id"} in matches
+    assert len(matches) > 1
+    assert "name the one you mean" in result.stderr
+    nothing = run(trace, "nobody", "--format", "json")
+    assert (nothing.exit_code, json.loads(nothing.stdout)) == (1, {"matches": []})
+
+
 def test_control_characters_do_not_reach_the_terminal(run, morning) -> None:
     from ordertrace_rules.event import Event
 
