@@ -3,11 +3,13 @@
 import base64
 import gzip
 import json
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.errors import StoreUnavailable
@@ -55,6 +57,15 @@ def stored(store: MemoryStore) -> list[Event]:
 
 def record(number: int) -> dict[str, object]:
     return {"@timestamp": AT, "order.id": f"SO-{number}"}
+
+
+def is_problem(answer: TestResponse, status: int) -> bool:
+    """Whether the answer is Problem Details of RFC 9457 with this status."""
+    assert answer.mimetype == "application/problem+json"
+    document = answer.get_json(force=True)
+    assert set(document) == {"type", "title", "status", "detail"}
+    assert (document["type"], document["title"]) == ("about:blank", HTTPStatus(status).phrase)
+    return answer.status_code == document["status"] == status and bool(document["detail"])
 
 
 def jsonl(*records: object) -> bytes:
@@ -152,14 +163,14 @@ def test_gzip_is_read_and_a_bomb_is_not(client: FlaskClient, store: MemoryStore)
     packed = {"Content-Encoding": "gzip"}
     assert client.post(URL, data=gzip.compress(jsonl(record(1))), headers=packed).status_code == 202
     bomb = gzip.compress(b" " * (MAX_BODY + 1))
-    assert client.post(URL, data=bomb, headers=packed).status_code == 413
-    assert client.post(URL, data=b"no gzip", headers=packed).status_code == 400
-    assert client.post(URL, data=b"{}", headers={"Content-Encoding": "br"}).status_code == 415
+    assert is_problem(client.post(URL, data=bomb, headers=packed), 413)
+    assert is_problem(client.post(URL, data=b"no gzip", headers=packed), 400)
+    assert is_problem(client.post(URL, data=b"{}", headers={"Content-Encoding": "br"}), 415)
     assert len(stored(store)) == 1
 
 
 def test_a_body_that_is_too_large_is_refused(client: FlaskClient) -> None:
-    assert client.post(URL, data=b" " * (MAX_BODY + 1)).status_code == 413
+    assert is_problem(client.post(URL, data=b" " * (MAX_BODY + 1)), 413)
 
 
 def test_without_the_token_nothing_is_taken(store: MemoryStore, tmp_path: Path) -> None:
@@ -171,7 +182,7 @@ def test_without_the_token_nothing_is_taken(store: MemoryStore, tmp_path: Path) 
         {"Authorization": "\xff"},
     ):
         answer = client.post(URL, json=record(1), headers=headers)
-        assert answer.status_code == 401
+        assert is_problem(answer, 401)
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert client.post(URL, json=record(1), headers={"Authorization": "Bearer c-token"}).status_code == 401
     assert client.post(f"{URL}/nobody", json=record(1)).status_code == 401
@@ -193,8 +204,8 @@ def test_a_source_has_its_own_token_and_mapping(store: MemoryStore, tmp_path: Pa
 
 def test_an_unknown_source_is_said_to_be_unknown(client: FlaskClient) -> None:
     answer = client.post(f"{URL}/nobody", json=record(1))
-    assert answer.status_code == 404
-    assert "sources" in answer.json["error"]  # type: ignore[index]
+    assert is_problem(answer, 404)
+    assert "sources" in answer.json["detail"]  # type: ignore[index]
 
 
 def test_nothing_is_confirmed_while_the_store_is_away(tmp_path: Path) -> None:
@@ -203,5 +214,5 @@ def test_nothing_is_confirmed_while_the_store_is_away(tmp_path: Path) -> None:
             raise StoreUnavailable("locked")
 
     answer = client_of(Away(), tmp_path).post(URL, json=record(1))
-    assert answer.status_code == 503
+    assert is_problem(answer, 503)
     assert answer.headers["Retry-After"]

@@ -3,6 +3,7 @@
 import hmac
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, cast
 
 from flask import Blueprint, Request, Response, jsonify, request
@@ -13,6 +14,7 @@ from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.intake import cloudevents
 from ordertrace_rules.intake.forward_protocol import FrameError, inflate
 from ordertrace_rules.intake.intake import Accepted, Intake
+from ordertrace_rules.problem_details import problem
 from ordertrace_rules.settings import WebhookSource
 
 MAX_BODY = 16 * 1024 * 1024  # bytes, inflated too
@@ -33,6 +35,7 @@ def events_blueprint(intake: Intake, sources: Mapping[str, WebhookSource], token
     The body is JSON lines, a JSON array, one object, or CloudEvents (structured, batched or binary), gzip
     too. The answer is 202 with the counts, 207 where some records were kept aside, 401 without a valid token,
     404 for an unknown source, 413 beyond `MAX_BODY`, 503 where the store does not answer: then send it again.
+    Errors are application/problem+json.
 
     `token` is asked for as `Authorization: Bearer TOKEN` or as the password of Basic; where it is empty,
     nothing is asked, since such a service listens on loopback alone. A source has its own token, its own
@@ -61,16 +64,17 @@ def events_blueprint(intake: Intake, sources: Mapping[str, WebhookSource], token
 
     @blueprint.errorhandler(HTTPException)
     def refused(error: HTTPException) -> ResponseReturnValue:
-        headers = {"WWW-Authenticate": "Bearer"} if error.code == 401 else {}
-        return jsonify(error=error.description), error.code or 500, headers
+        status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+        response = problem(status, error.description or HTTPStatus(status).phrase)
+        if status == HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     @blueprint.errorhandler(StoreUnavailable)
     def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
-        return (
-            jsonify(error=f"nothing was taken, send it again: {error}"),
-            503,
-            {"Retry-After": _RETRY_SECONDS},
-        )
+        response = problem(503, f"nothing is confirmed, send all of it again: {error}")
+        response.headers["Retry-After"] = _RETRY_SECONDS
+        return response
 
     return blueprint
 

@@ -15,8 +15,9 @@ from flask import Flask, Response, redirect, render_template, request, session, 
 from werkzeug.exceptions import BadRequest, Forbidden, MisdirectedRequest
 from werkzeug.wrappers import Response as AnyResponse
 
+from ordertrace_rules.problem_details import problem
 from ordertrace_rules.settings import Settings, is_loopback
-from ordertrace_rules.web.problems import problem, wants_json
+from ordertrace_rules.web.problems import wants_json
 from ordertrace_rules.web.routes import local_path
 
 OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "sign_in", "static"})

@@ -185,11 +185,10 @@ def _events_paths() -> dict[str, Json]:
             "text/plain": lines,
         },
     }
-    refused = {"description": "Refused.", "content": {"application/json": {"schema": _ref("Refusal")}}}
     responses: Json = {
         "202": _json("Accepted", "All are stored, or were known before."),
         "207": _json("Accepted", "Stored, but for the records that were kept aside."),
-        **dict.fromkeys(("400", "401", "413", "415", "503"), refused),
+        **dict.fromkeys(("400", "401", "413", "415", "503"), _PROBLEM),
     }
     return {
         "/api/v1/events": {
@@ -209,7 +208,7 @@ def _events_paths() -> dict[str, Json]:
                     "take",
                     "Send events as a source that the settings name, with its own token and mapping.",
                     [_path("source", "The source's name in the settings.")],
-                    {**responses, "404": refused},
+                    {**responses, "404": _PROBLEM},
                 ),
                 "requestBody": body,
             }

@@ -3,24 +3,13 @@
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, json, render_template, request
+from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from ordertrace_rules.errors import Conflict, StoreUnavailable
+from ordertrace_rules.problem_details import problem
 
-PROBLEM_JSON = "application/problem+json"
 log = logging.getLogger(__name__)
-
-
-def problem(status: int, detail: str) -> Response:
-    """A response of RFC 9457; its type is about:blank, so its title is that of the status."""
-    document = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-    }
-    return Response(json.dumps(document) + "\n", status, content_type=PROBLEM_JSON)
 
 
 def register_problems(app: Flask) -> None:

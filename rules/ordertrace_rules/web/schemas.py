@@ -157,7 +157,6 @@ SCHEMAS: dict[str, Json] = {
         "additionalProperties": False,
     },
     "Problem": _object(type=_STRING, title=_STRING, status={"type": "integer"}, detail=_STRING),
-    "Refusal": _object(error=_STRING),
     "Incident": _object(**_INCIDENT),
     "IncidentWithMembers": _object(**_INCIDENT, members=_list(_ref("Member"))),
     "IncidentPage": _object(incidents=_list(_ref("Incident")), next=_STRING_OR_NULL),
