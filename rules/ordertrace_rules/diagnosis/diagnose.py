@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ordertrace_rules.diagnosis import attributes, handover, latency, new_errors, parameters, succession
+from ordertrace_rules.diagnosis import attributes, handover, latency, new_errors, pace, parameters, succession
 from ordertrace_rules.diagnosis.clearance import cleared
 from ordertrace_rules.diagnosis.cohort import Case, sample
 from ordertrace_rules.diagnosis.findings import Finding, lines_of
@@ -78,6 +78,7 @@ def _contrasts(affected: Sequence[Observation], healthy: Sequence[Observation]) 
         *succession.contrast(affected, healthy),
         *handover.contrast(affected, healthy),
         *latency.contrast(affected, healthy),
+        *pace.contrast(affected, healthy),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Latency contrast: own time, and the time that a call spends between caller and callee."""
+"""Latency contrast of spans: own time, and the time that a call spends between caller and callee."""
 
 import math
 from collections import Counter
@@ -70,12 +70,13 @@ def _limits(healthy: Sequence[Observation]) -> Mapping[Operation, int]:
     for observation in healthy:
         for timing in observation.timings:
             durations.setdefault((timing.services, timing.what), []).append(timing.duration)
-    wholes = sorted(_whole(observation) for observation in healthy)
+    wholes = sorted(whole_of(observation) for observation in healthy)
     material = round(wholes[len(wholes) // 2] * parameters.LATENCY_SHARE) if wholes else 0
     return {operation: upper_quantile(found) + material for operation, found in durations.items()}
 
 
-def _whole(observation: Observation) -> int:
+def whole_of(observation: Observation) -> int:
+    """From the first record of the subject to the end of its last, in nanoseconds."""
     events = observation.case.events
     return max(e.timestamp + (e.duration or 0) for e in events) - events[0].timestamp
 

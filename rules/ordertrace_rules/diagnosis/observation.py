@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
 
 from ordertrace_rules.diagnosis.cohort import Case
 from ordertrace_rules.diagnosis.templates import Miner, is_failure
@@ -38,12 +40,29 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """One duration in nanoseconds that log records tell of `service`, ending with the record `symbol`.
+
+    A `step` from its own record before, the time that it was `awaited` after another service's record, or the
+    time that the record itself has `stated`.
+    """
+
+    service: str
+    kind: Literal["step", "awaited", "stated"]
+    before: str
+    symbol: str
+    duration: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """A case as the contrasts look at it."""
 
     case: Case
     threads: tuple[Thread, ...]
     timings: tuple[Timing, ...]
+    paces: tuple[Pace, ...]  # one of each operation
     failures: tuple[Step, ...]  # failing records
     services: frozenset[str]
     calls: frozenset[tuple[str, str]]  # (caller, callee), as the spans say
@@ -61,7 +80,8 @@ def observe(case: Case, miner: Miner) -> Observation:
     return Observation(
         case=case,
         threads=(*_log_threads(logs, steps), *_span_threads(children, spans, steps)),
-        timings=(*_span_timings(children, spans), *_log_timings(logs, steps)),
+        timings=(*_span_timings(children, spans), *_log_timings(logs, spans, steps)),
+        paces=_paces(logs, spans, steps),
         failures=tuple(steps[id(e)] for e in case.events if is_failure(e)),
         services=frozenset(e.service for e in case.events if e.service),
         calls=frozenset(
@@ -126,12 +146,47 @@ def _covered(span: Event, inner: list[Event]) -> int:
     return total
 
 
-def _log_timings(logs: list[Event], steps: dict[int, Step]) -> Iterable[Timing]:
+def _log_timings(logs: list[Event], spans: dict[str, Event], steps: dict[int, Step]) -> Iterable[Timing]:
+    """The time between two records of one span."""
     last: dict[tuple[str, str], Event] = {}
     for event in logs:
+        if not _within_span(event, spans):
+            continue
         key = (event.service, event.span_id)
         before = last.get(key)
         if before is not None:
             what = f"{steps[id(before)].symbol} .. {steps[id(event)].symbol}"
             yield Timing((event.service,), what, event.timestamp - before.timestamp, event)
         last[key] = event
+
+
+def _within_span(event: Event, spans: dict[str, Event]) -> bool:
+    """Its span tells when it came: the span itself, or, of free text, the other lines of that span.
+
+    Services of one trace chatter at the same time; what came right before in another one is chance.
+    """
+    return event.span_id in spans or bool(event.span_id and not event.action)
+
+
+def _paces(logs: list[Event], spans: dict[str, Event], steps: dict[int, Step]) -> tuple[Pace, ...]:
+    """One pace of each operation, the middle one: what a subject repeats is not evidence anew."""
+    found: dict[tuple[str, str, str, str], list[Pace]] = {}
+    for pace in (*_stated(logs, steps), *_waits([e for e in logs if not _within_span(e, spans)], steps)):
+        found.setdefault((pace.service, pace.kind, pace.before, pace.symbol), []).append(pace)
+    return tuple(sorted(same, key=lambda p: p.duration)[len(same) // 2] for same in found.values())
+
+
+def _stated(logs: list[Event], steps: dict[int, Step]) -> Iterable[Pace]:
+    for event in logs:
+        if event.duration is not None and event.duration >= 0:
+            yield Pace(event.service, "stated", "", steps[id(event)].symbol, event.duration, event)
+
+
+def _waits(logs: list[Event], steps: dict[int, Step]) -> Iterable[Pace]:
+    for before, event in pairwise(logs):
+        said, symbol = steps[id(before)].symbol, steps[id(event)].symbol
+        wait = event.timestamp - before.timestamp
+        if before.service == event.service:
+            yield Pace(event.service, "step", said, symbol, wait, event)
+        else:
+            yield Pace(event.service, "awaited", f"{before.service}: {said}", symbol, wait, event)

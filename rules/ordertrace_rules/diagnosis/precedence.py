@@ -71,6 +71,8 @@ class Precedence:
         above = other.service in self._callees.get(one.service, ())
         if below or above:
             return below and not above and (not one.shared or one.score >= other.score)
+        if one.kind == "latency" and one.score < other.score:
+            return False  # a delay is weaker than what has come of it only by chance
         return self._earlier(one, other)
 
     def _earlier(self, one: Finding, other: Finding) -> bool:
