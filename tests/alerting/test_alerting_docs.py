@@ -1,6 +1,7 @@
 """docs/alerting.md: its example is sound, it names every field, and its snippet verifies."""
 
 import base64
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ def test_every_field_is_documented(monkeypatch: Any) -> None:
     undocumented = {name for name in asked if f"`{name}`" not in PAGE and f".{name}`" not in PAGE}
     assert undocumented == set()
     assert len(asked) > 20
+
+
+def test_the_webhooks_example_names_incidents_as_they_are_named() -> None:
+    [body] = [json.loads(s) for s in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL) if '"signal"' in s]
+    data = body["data"]
+    assert re.fullmatch(r"[a-z0-9_]+-[1-9][0-9]*", data["incident"])
+    assert data["signal"] == f"{data['incident']}:{data['number']}"
+    assert data["group"] == {"incident": data["incident"]}
 
 
 def test_the_snippet_verifies_what_is_sent_and_nothing_else() -> None:

@@ -69,6 +69,21 @@ def test_every_command_says_in_its_help_what_it_does(path: tuple[str, ...]) -> N
     assert COMMANDS[path].get_short_help_str(), f"{' '.join(path)} has no docstring"
 
 
+def runs(command: click.Command) -> bool:
+    return not isinstance(command, click.Group) or command.invoke_without_command
+
+
+@pytest.mark.parametrize("path", [p for p, command in COMMANDS.items() if runs(command)], ids=" ".join)
+def test_every_command_shows_examples_of_itself_that_it_takes(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    examples = re.findall(r"^ +(ordertrace .+)$", f"{command.help}\n{command.epilog or ''}", re.M)
+    assert examples, f"{' '.join(path)} --help has no example"
+    own = " ".join(path)
+    assert all(line == own or line.startswith(own + " ") for line in examples)
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {option for line in examples for option in re.findall(r"(?<=\s)--[a-z-]+", line)} <= known
+
+
 def test_the_help_has_examples_and_shell_completion() -> None:
     epilog = ordertrace.epilog or ""
     assert "Examples:" in epilog

@@ -48,7 +48,13 @@ def alerts() -> None:
 @output_option
 @click.pass_obj
 def list_deliveries(context: Context, state: DeliveryState | None, limit: int, output: str) -> None:
-    """List deliveries, the latest first."""
+    """List deliveries, the latest first.
+
+    \b
+    Examples:
+      ordertrace alerts list --state dead
+      ordertrace alerts list --limit 5 --format json
+    """
     with context.open_alerts() as store:
         found = store.deliveries(state, limit)
         if output == "json":
@@ -75,7 +81,12 @@ def list_deliveries(context: Context, state: DeliveryState | None, limit: int, o
 @click.argument("key")
 @click.pass_obj
 def resend(context: Context, key: str) -> None:
-    """Send a delivery again, under the same key; the running service does it with its next tick."""
+    """Send a delivery again, under the same key; the running service does it with its next tick.
+
+    \b
+    Example:
+      ordertrace alerts resend 4f0b4f0c2c9fd0d6c24e8f1d3a7a9e55
+    """
     with context.open_alerts() as store:
         try:
             again = send_again(store, key, time.time_ns())
@@ -89,7 +100,13 @@ def resend(context: Context, key: str) -> None:
 @output_option
 @click.pass_obj
 def try_receiver(context: Context, receiver: str, output: str) -> None:
-    """Send a sample to RECEIVER at once and tell what it answered. Exit code 0 only where it took it."""
+    """Send a sample to RECEIVER at once and tell what it answered. Exit code 0 only where it took it.
+
+    \b
+    Examples:
+      ordertrace alerts test on-call
+      ordertrace alerts test on-call --format json
+    """
     config = _config(context)
     if receiver not in config.receivers:
         known = ", ".join(config.receivers)

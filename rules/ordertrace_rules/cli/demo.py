@@ -96,6 +96,12 @@ def demo(load: int, orders: int, leave: bool, form: str, language: str) -> None:
 
     Starts the rules service and a shop of five services, each a process of its own, and buys from it. Nothing is
     scripted to fail: with --load 1 every order goes through. On a terminal it then serves its pages until Ctrl-C.
+
+    \b
+    Examples:
+      ordertrace demo
+      ordertrace demo --load 1
+      ordertrace demo --exit --format json
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:

@@ -24,7 +24,14 @@ from ordertrace_rules.vocabulary import LANGUAGES, Guide
 )
 @click.pass_obj
 def guide(context: Context, incident: str, language: str | None, form: str) -> None:
-    """Print the guide of INCIDENT as it stands now; `ordertrace incidents` lists their ids."""
+    """Print the guide of INCIDENT as it stands now; `ordertrace incidents` lists their ids.
+
+    \b
+    Examples:
+      ordertrace guide paid_not_reserved-1
+      ordertrace guide paid_not_reserved-1 --language zh
+      ordertrace guide paid_not_reserved-1 --format markdown > guide.md
+    """
     with context.open_service() as service:
         written = _guide(service, incident)
         language = language or context.settings.language

@@ -38,7 +38,13 @@ LIMIT = 500
 def incidents(
     ctx: click.Context, states: tuple[str, ...], limit: int, form: str, language: str | None
 ) -> None:
-    """List incidents, the latest first: what it is, how many orders, since when, why."""
+    """List incidents, the latest first: what it is, how many orders, since when, why.
+
+    \b
+    Examples:
+      ordertrace incidents
+      ordertrace incidents --state all --limit 10 --format json
+    """
     if ctx.invoked_subcommand is not None:
         return
     context = ctx.find_object(Context)
@@ -60,7 +66,12 @@ def incidents(
 @click.option("--by", help="Who takes it on. Default: the name you are logged in with.")
 @click.pass_obj
 def ack(context: Context, incident: str, by: str | None) -> None:
-    """Say that a person has taken INCIDENT on; those who were told of it hear so."""
+    """Say that a person has taken INCIDENT on; those who were told of it hear so.
+
+    \b
+    Example:
+      ordertrace incidents ack paid_not_reserved-1 --by Li
+    """
     with context.open_service() as service:
         changed = acknowledge(service.store, incident, by or getpass.getuser(), service.clock.now())
         click.echo(f"{changed.id} is acknowledged by {plain(changed.acknowledged_by)}")
