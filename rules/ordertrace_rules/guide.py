@@ -7,6 +7,7 @@ and so is escaping: lines hold what orders say as it is.
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
+from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.locales.catalogue import number, say
 from ordertrace_rules.times import NS, format_instant
 from ordertrace_rules.vocabulary import (
@@ -26,6 +27,7 @@ from ordertrace_rules.vocabulary import (
 SUSPECTS_SHOWN = 3
 WORDS_SHOWN = 8
 ORDERS_SHOWN = 10
+SERVICES_NAMED = 3
 
 
 def build_guide(
@@ -42,14 +44,18 @@ def build_guide(
 
     `members` is a sample of the incident's members; the totals come from the incident. `base_url` is where
     the pages are (without a trailing slash or with one); empty leaves the links out. Sections without a line
-    are left out, the others come in their fixed order.
+    are left out, the others come in their fixed order. Where the members are services, the guide names them
+    and leaves the diagnosis aside, for it compares orders.
     """
     base_url = base_url.rstrip("/")
-    subjects = _subjects(process, _count(incident))
+    subjects = say("order" if _count(incident) == 1 else "orders")
+    services = _services(incident, playbook, members)
+    if services is not None:
+        diagnosis = None
     sections = (
-        ("happened", _happened(incident, playbook, subjects, base_url), False),
-        ("evidence", _evidence(incident, process, diagnosis), False),
-        ("cause", _cause(incident, diagnosis, subjects), False),
+        ("happened", _happened(incident, playbook, subjects, services, base_url), False),
+        ("evidence", list[Line]() if services else _evidence(incident, process, diagnosis), False),
+        ("cause", _cause(incident, diagnosis, subjects, services), False),
         ("cleared", _cleared(diagnosis), False),
         ("steps", [Line(step.do, owner=step.owner or playbook.owner) for step in playbook.guide.steps], True),
         ("avoid", [Line(text) for text in playbook.guide.avoid], False),
@@ -60,13 +66,17 @@ def build_guide(
     return Guide(
         incident=incident.id,
         playbook=playbook.id,
-        title=say("title", title=playbook.title, count=_count(incident), subjects=subjects),
+        title=(
+            say("title_services", title=playbook.title, services=services)
+            if services
+            else say("title", title=playbook.title, count=_count(incident), subjects=subjects)
+        ),
         severity=incident.severity,
         state=incident.state,
         certainty=incident.certainty,
         made_at=now,
         sections=tuple(
-            Section(name, say(f"section_{name}"), tuple(lines), numbered)
+            Section(name, _heading(name, services), tuple(lines), numbered)
             for name, lines, numbered in sections
             if lines
         ),
@@ -79,15 +89,28 @@ def _count(incident: Incident) -> int:
     return incident.open_count or incident.resolved_count or incident.withdrawn_count
 
 
-def _subjects(process: Process | None, count: int) -> Text:
-    """What is affected, in words: a playbook without a process is about services."""
-    if process is None:
-        return say("service" if count == 1 else "services")
-    return say("order" if count == 1 else "orders")
+def _services(incident: Incident, playbook: Playbook, members: Sequence[Member]) -> Text | None:
+    """The services whose logs are missing, by name; None where the members are orders."""
+    gone = playbook.condition is None  # then the members have to tell
+    if not isinstance(playbook.condition, LogsMissing) and not (gone and members):
+        return None
+    if any(member.order_ids for member in members):
+        return None
+    names = list(dict.fromkeys(member.subject for member in members)) or ["?"]
+    shown = names[:SERVICES_NAMED]
+    more = len(names) - len(shown) + max(0, _count(incident) - len(members))
+    listed = {"en": ", ".join(shown), "zh": "、".join(shown)}
+    return say("and_more", names=listed, count=more) if more else listed
 
 
-def _happened(incident: Incident, playbook: Playbook, subjects: Text, base_url: str) -> Iterable[Line]:
-    lines = [Line(_state(incident, subjects))]
+def _heading(section: str, services: Text | None) -> Text:
+    return say("section_services" if services and section == "orders" else f"section_{section}")
+
+
+def _happened(
+    incident: Incident, playbook: Playbook, subjects: Text, services: Text | None, base_url: str
+) -> Iterable[Line]:
+    lines = [Line(_state_of_services(incident, services) if services else _state(incident, subjects))]
     if incident.is_open:
         lines.append(Line(say("verdict", verdict=playbook.verdict)))
         if incident.resolved_count or incident.withdrawn_count:
@@ -121,6 +144,20 @@ def _state(incident: Incident, subjects: Text) -> Text:
         "affected_open",
         count=incident.open_count,
         subjects=subjects,
+        since=format_instant(incident.since or incident.opened_at, unit=NS),
+        detected=format_instant(incident.detected_at, unit=NS),
+    )
+
+
+def _state_of_services(incident: Incident, services: Text) -> Text:
+    if incident.state == "resolved":
+        ended = incident.resolved_at if incident.resolved_at is not None else incident.updated_at
+        return say("services_resolved", services=services, at=format_instant(ended, unit=NS))
+    if incident.state == "withdrawn":
+        return say("services_withdrawn", services=services)
+    return say(
+        "services_open",
+        services=services,
         since=format_instant(incident.since or incident.opened_at, unit=NS),
         detected=format_instant(incident.detected_at, unit=NS),
     )
@@ -162,7 +199,11 @@ def _word(word: ServiceWord) -> Line:
     )
 
 
-def _cause(incident: Incident, diagnosis: Diagnosis | None, subjects: Text) -> Iterable[Line]:
+def _cause(
+    incident: Incident, diagnosis: Diagnosis | None, subjects: Text, services: Text | None
+) -> Iterable[Line]:
+    if services:
+        return [Line(say("cause_services", services=services))]
     if diagnosis is None:
         return [Line(say("cause_not_compared", count=_count(incident), subjects=subjects))]
     shared, log_lines = _shared(diagnosis), ()

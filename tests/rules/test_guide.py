@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ordertrace_rules
+from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.guide import build_guide
 from ordertrace_rules.locales.catalogue import say, sentences
 from ordertrace_rules.vocabulary import (
@@ -195,6 +196,61 @@ def test_a_shared_attribute_stands_beside_the_cause() -> None:
     assert lines[1].startswith(
         'The affected share a trait: sku is "A", as it is of no healthy order (37 of 37'
     )
+
+
+MISSING = replace(
+    PLAYBOOK, title={"en": "Logs are missing", "zh": "日志缺失"}, condition=LogsMissing(), suspects=()
+)
+NOTHING = Diagnosis("no_baseline", 0, 0)  # what comparing no orders gives
+
+
+def missing(*services: str, state: str = "open", count: int = 0, **over: object) -> Guide:
+    count = count or len(services)
+    at = {state: count}
+    incident = replace(
+        INCIDENT,
+        state=state,  # type: ignore[arg-type]
+        open_count=at.get("open", 0),
+        resolved_count=at.get("resolved", 0),
+        withdrawn_count=at.get("withdrawn", 0),
+        resolved_at=5 * HOUR,
+        amounts={},
+    )
+    members = [Member("p", "", name, since=HOUR * n) for n, name in enumerate(services, start=1)]
+    return build(incident, NOTHING, **{"playbook": MISSING, "members": members, **over})
+
+
+@pytest.mark.parametrize("playbook", [MISSING, replace(MISSING, condition=None)], ids=["loaded", "gone"])
+def test_a_guide_about_a_service_names_it_and_speaks_of_no_orders(playbook: Playbook) -> None:
+    guide = missing("inventory", playbook=playbook)
+    assert guide.title == {"en": "Logs are missing: inventory", "zh": "日志缺失：服务 inventory"}
+    assert said(guide, "happened").startswith("Logs of inventory are missing since 1970-01-01T01:00:00Z;")
+    assert said(guide, "happened", "zh").startswith("inventory 的日志自 1970-01-01T01:00:00Z 起缺失")
+    assert "inventory" in said(guide, "cause")
+    assert said(guide, "evidence") == ""
+    listed = next(s for s in guide.sections if s.id == "orders")
+    assert listed.title["en"] == "Services without logs"
+    assert [(line.text["en"], line.href) for line in listed.lines] == [
+        ("inventory, since 1970-01-01T01:00:00Z", "")
+    ]
+    for text in texts(guide):
+        assert "order" not in text["en"], text
+        assert "订单" not in text["zh"], text
+
+
+def test_a_guide_about_many_services_names_some_and_counts_the_others() -> None:
+    guide = missing("a", "b", "c", "d", "e", count=30)
+    assert guide.title["en"] == "Logs are missing: a, b, c and 27 more"
+    assert guide.title["zh"] == "日志缺失：服务 a、b、c 及另外 27 个"
+    assert said(guide, "orders").splitlines()[1] == "b, since 1970-01-01T02:00:00Z"
+    assert "25 more" in said(guide, "orders")
+
+
+def test_a_guide_about_a_service_says_when_it_is_over() -> None:
+    assert "resolved since 1970-01-01T05:00:00Z: wms can be heard again" in said(
+        missing("wms", state="resolved"), "happened"
+    )
+    assert "no logs of wms were missing" in said(missing("wms", state="withdrawn"), "happened")
 
 
 def test_what_is_not_known_is_said() -> None:
