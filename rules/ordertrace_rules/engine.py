@@ -137,6 +137,11 @@ class Engine:
             )
         return report
 
+    def is_of_these_rules(self) -> bool:
+        """Whether the store was judged by these very rules, or by none yet."""
+        known = self.store.checkpoint(CATALOGUE)
+        return known is None or known.value == self.rules.fingerprint()
+
     def next_due(self, before: int) -> int | None:
         """The next instant before `before` at which something falls due without a new event."""
         due = [v.value.next_deadline for v in self.store.journeys(self.store.due(before - 1, 1)).values()]

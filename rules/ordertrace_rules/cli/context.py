@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import click
+from rich.console import Console
+
 from ordertrace_alerting.store import AlertStore
 from ordertrace_rules.catalogue import Catalogue
+from ordertrace_rules.errors import Conflict
 from ordertrace_rules.intake.intake import Intake
 from ordertrace_rules.service import Service, open_alert_store, open_service, site_catalogue, site_intake
 from ordertrace_rules.settings import Settings, load_settings
@@ -62,3 +66,25 @@ class Context:
         """Everything wired, with nothing started."""
         with open_service(self.settings) as service:
             yield service
+
+    @contextmanager
+    def open_current_service(self) -> Generator[Service]:
+        """Everything wired, and what has come in judged: so that a question after `ingest` needs no `serve`.
+
+        Where `serve` judges by other rules than ours, nothing is judged here: it would judge all of it again.
+        """
+        with self.open_service() as service:
+            if service.engine.is_of_these_rules():
+                console = Console(stderr=True)
+                with console.status("judging what has come in …") if console.is_terminal else nullcontext():
+                    _catch_up(service)
+            yield service
+
+
+def _catch_up(service: Service) -> None:
+    try:
+        report = service.engine.catch_up()
+    except Conflict:
+        return  # `serve` is at it, and writes the same
+    for problem in report.problems:
+        click.echo(f"ordertrace: a rule failed and was skipped: {problem}", err=True)

@@ -32,7 +32,7 @@ def guide(context: Context, incident: str, language: str | None, form: str) -> N
       ordertrace guide paid_not_reserved-1 --language zh
       ordertrace guide paid_not_reserved-1 --format markdown > guide.md
     """
-    with context.open_service() as service:
+    with context.open_current_service() as service:
         written = _guide(service, incident)
         language = language or context.settings.language
         console = Console()

@@ -49,7 +49,7 @@ def incidents(
         return
     context = ctx.find_object(Context)
     assert context is not None
-    with context.open_service() as service:
+    with context.open_current_service() as service:
         wanted = () if "all" in states else states
         rows = service.views.incidents(states=wanted, limit=limit).rows
         if form == "json":

@@ -40,7 +40,7 @@ def trace(context: Context, order: str, form: str, language: str | None) -> None
       ordertrace trace SF1234567890 --language zh
       ordertrace trace P-77120 --format json | jq '.stages[] | select(.overdue)'
     """
-    with context.open_service() as service:
+    with context.open_current_service() as service:
         hits = orders_meant(service, order, HITS)
         found = trace_order(service, hits[0].order_id) if len(hits) == 1 else None
         if found is None:
