@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ordertrace_rules.catalogue import Catalogue
+from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.diagnosis.cohort import Case, fingerprint
 from ordertrace_rules.diagnosis.diagnose import diagnose
 from ordertrace_rules.stores.protocol import Store
@@ -35,7 +36,7 @@ class Cohorts:
         A fault in the comparison is logged and gives None: the incident itself must not be lost by it.
         """
         process = self._catalogue.processes.get(playbook.process)
-        if process is None or process.subject != "order":
+        if process is None or process.subject != "order" or isinstance(playbook.condition, LogsMissing):
             return None
         try:
             members = self._members(incident)

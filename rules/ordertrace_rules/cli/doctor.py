@@ -16,9 +16,10 @@ from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import ConfigError, OrdertraceError
 from ordertrace_rules.service import Service
 from ordertrace_rules.settings import Settings
-from ordertrace_rules.times import MINUTE, format_duration, format_instant
+from ordertrace_rules.times import DAY, MINUTE, NS, format_duration, format_instant
 
 SILENT_AFTER = 10 * MINUTE
+LONG_AGO = DAY
 MARKS = {"ok": "[green]ok[/]  ", "warning": "[yellow]warn[/]", "failed": "[red]fail[/]"}
 
 
@@ -123,16 +124,25 @@ def _services(service: Service) -> Iterator[Check]:
             "instrument one: docs/instrumentation.md; or `ordertrace ingest FILE`",
         )
     for name in known.services():
-        last = known.last_record(name) or 0
-        ago = format_duration(max(service.clock.now() - last, 0))
-        holes = [gap for gap in known.gaps(name) if gap[0] > 0 and gap[1] < FOREVER]
-        said = f"judged by {known.source(name)}, last record {format_instant(last)} ({ago} ago)"
-        silent = known.silent_since(name, SILENT_AFTER) is not None
-        if holes:
-            start, end = holes[-1]
-            said += f", {len(holes)} gaps, the last from {format_instant(start)} to {format_instant(end)}"
-        fix = "its shim has fallen silent: is it running, does its transport reach us?" if silent else ""
-        yield Check(f"service {name}", "warning" if silent or holes else "ok", said, fix)
+        yield _service(name, known)
+
+
+def _service(name: str, known: Completeness) -> Check:
+    last = known.last_record(name) or 0
+    silence = max(known.now - last, 0)
+    holes = [gap for gap in known.gaps(name) if gap[0] > 0 and gap[1] < FOREVER]
+    at = format_instant(last, unit=NS)
+    said = f"judged by {known.source(name)}, last record {at} ({format_duration(silence)} ago)"
+    fix = ""
+    if holes:
+        start, end = (format_instant(edge, unit=NS) for edge in holes[-1])
+        said += f", {len(holes)} gap{'s' if len(holes) > 1 else ''}, the last from {start} to {end}"
+        fix = "what hangs on records of a gap stays unverified; after a crash of the service that is as it should be"
+    if known.silent_since(name, SILENT_AFTER) is not None:
+        fix = "its shim has fallen silent: is it running, does its transport reach us?"
+    elif silence > LONG_AGO:
+        fix = "nothing for over a day: does it still run, are its logs still shipped?"
+    return Check(f"service {name}", "warning" if fix else "ok", said, fix)
 
 
 def _ports(settings: Settings) -> Iterator[Check]:
