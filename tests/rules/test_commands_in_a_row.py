@@ -56,3 +56,56 @@ def test_a_question_by_other_rules_judges_nothing_anew(run, tmp_path: Path):
     (tmp_path / "other.yaml").write_text("time_scale: 1000\n")
     before = run("incidents", "--format", "json").stdout
     assert run("--config", "other.yaml", "incidents", "--format", "json").stdout == before
+
+
+@pytest.mark.parametrize("directory", [".", "missing"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("trace", "SO-1"),
+        ("incidents",),
+        ("incidents", "ack", "x-1"),
+        ("guide", "x-1"),
+        ("store", "info"),
+        ("store", "backup", "copy.db"),
+        ("store", "expire"),
+        ("alerts", "list"),
+        ("alerts", "resend", "k"),
+    ],
+    ids=" ".join,
+)
+def test_a_question_where_no_store_is_makes_none_and_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str, arguments: tuple[str, ...]
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORDERTRACE_SQLITE_PATH", f"{directory}/lost.db")
+    result = CliRunner().invoke(ordertrace, arguments)
+    assert result.exit_code == 2, result.output
+    for said in (str(Path(directory, "lost.db")), "sqlite_path", "ORDERTRACE_SQLITE_PATH"):
+        assert said in result.stderr
+    assert "`ordertrace ingest` and `ordertrace serve`" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_makes_no_store_and_says_that_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(ordertrace, ["doctor", "--format", "json"])
+    [store] = [c for c in json.loads(result.stdout)["checks"] if c["name"] == "store"]
+    assert store["state"] in ("failed", "warning") and "ordertrace.db" in store["said"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_order_that_is_not_known_names_the_store_that_was_searched(run, tmp_path: Path):
+    result = run("trace", "SO-404")
+    assert result.exit_code == 1
+    assert str(tmp_path / "ordertrace.db") in result.stderr
+
+
+def test_ingest_into_a_missing_directory_names_it(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ORDERTRACE_SQLITE_PATH", "missing/ordertrace.db")
+    result = run("ingest", "day.jsonl")
+    assert result.exit_code == 2
+    assert "the directory missing for the store does not exist" in result.stderr
+    assert not (tmp_path / "missing").exists()

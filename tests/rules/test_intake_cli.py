@@ -19,7 +19,7 @@ Run = Callable[..., Result]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "ordertrace.yaml"
-    config.write_text("store: sqlite\nsqlite_path: data/ordertrace.db\n")
+    config.write_text("store: sqlite\nsqlite_path: ordertrace.db\n")
 
     def invoke(*arguments: object) -> Result:
         return CliRunner().invoke(ingest, [str(a) for a in arguments], obj=Context(config))

@@ -16,7 +16,7 @@ from ordertrace_rules.errors import Conflict
 from ordertrace_rules.intake.intake import Intake
 from ordertrace_rules.service import Service, open_alert_store, open_service, site_catalogue, site_intake
 from ordertrace_rules.settings import Settings, load_settings
-from ordertrace_rules.stores.opening import OpenStore, open_store
+from ordertrace_rules.stores.opening import OpenStore, open_store, require_store
 from ordertrace_rules.stores.protocol import Store
 
 
@@ -47,6 +47,7 @@ class Context:
 
     @contextmanager
     def open_store(self) -> Generator[OpenStore]:
+        """The store, made where it is missing."""
         opened = open_store(self.settings)
         try:
             yield opened
@@ -55,6 +56,8 @@ class Context:
 
     @contextmanager
     def open_alerts(self) -> Generator[AlertStore]:
+        """The outbox. Raises StoreUnavailable where there is no store yet."""
+        require_store(self.settings)
         store = open_alert_store(self.settings)
         try:
             yield store
@@ -63,7 +66,8 @@ class Context:
 
     @contextmanager
     def open_service(self) -> Generator[Service]:
-        """Everything wired, with nothing started."""
+        """Everything wired, with nothing started. Raises StoreUnavailable where there is no store yet."""
+        require_store(self.settings)
         with open_service(self.settings) as service:
             yield service
 

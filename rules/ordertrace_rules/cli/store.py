@@ -10,6 +10,7 @@ import click
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.stores.backup import Contents, back_up, contents
 from ordertrace_rules.stores.backup import restore as restore_backup
+from ordertrace_rules.stores.opening import require_store
 from ordertrace_rules.stores.retention import Expired
 from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.times import format_duration, format_instant, parse_duration
@@ -44,7 +45,7 @@ Example:
 @click.pass_obj
 def backup(context: Context, file: Path, force: bool, output: str) -> None:
     """Copy the store to FILE while the service runs, and check the copy."""
-    _print(back_up(_path(context), file, force=force), output, "backed up to")
+    _print(back_up(_path(context, must_exist=True), file, force=force), output, "backed up to")
 
 
 @store.command(
@@ -107,15 +108,15 @@ Example:
 @click.pass_obj
 def info(context: Context, output: str) -> None:
     """Say where the store is, how large it is and what it holds."""
-    _print(contents(_path(context)), output, "")
+    _print(contents(_path(context, must_exist=True)), output, "")
 
 
 def _path(context: Context, *, must_exist: bool = False) -> Path:
     settings = context.settings
     if settings.store != "sqlite":
         raise click.UsageError(f"the store is {settings.store}: this command is for store: sqlite")
-    if must_exist and not settings.sqlite_path.is_file():
-        raise click.UsageError(f"there is no store at {settings.sqlite_path} yet")
+    if must_exist:
+        require_store(settings)
     return settings.sqlite_path
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.rendering.plain import plain
+from ordertrace_rules.stores.opening import store_place
 from ordertrace_rules.stores.protocol import OrderHit
 from ordertrace_rules.times import MILLISECOND, NS, format_instant
 from ordertrace_rules.trace import Trace, TracedStage, orders_meant, trace_document, trace_order
@@ -46,7 +47,7 @@ def trace(context: Context, order: str, form: str, language: str | None) -> None
         if found is None:
             if form == "json":
                 click.echo(json.dumps(_choice(hits), ensure_ascii=False, indent=2))
-            _explain(order, hits)
+            _explain(order, hits, store_place(context.settings))
             sys.exit(1)
         if form == "json":
             click.echo(json.dumps(trace_document(found), ensure_ascii=False, indent=2))
@@ -98,10 +99,10 @@ def _choice(hits: list[OrderHit]) -> dict[str, Any]:
     return {"matches": [{"order_id": hit.order_id, "matched": hit.matched} for hit in hits]}
 
 
-def _explain(order: str, hits: list[OrderHit]) -> None:
+def _explain(order: str, hits: list[OrderHit], place: str) -> None:
     shown = plain(order)
     if not hits:
-        click.echo(f"ordertrace: no order is known by {shown!r}.", err=True)
+        click.echo(f"ordertrace: no order is known by {shown!r} in the store ({place}).", err=True)
         click.echo(
             "Give the whole id, or its beginning; the payment id, waybill number or trace id of the order work "
             "too. If its logs come in by file, run `ordertrace ingest` first.",

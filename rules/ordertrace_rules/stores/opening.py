@@ -22,16 +22,33 @@ class OpenStore:
 
 
 def open_store(settings: Settings) -> OpenStore:
-    """Open, or make, the store of `settings.store`. Raises StoreUnavailable."""
+    """Open, or make, the store of `settings.store`; its directory has to be there. Raises StoreUnavailable."""
     if settings.store == "memory":
         memory = MemoryStore()
         return OpenStore(memory, MemoryViews(memory))
     directory = settings.sqlite_path.parent
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    if not directory.is_dir():
         raise StoreUnavailable(
-            f"the directory {directory} for the store cannot be made: {error.strerror}; set another sqlite_path"
-        ) from error
+            f"the directory {directory} for the store does not exist: make it, or set sqlite_path "
+            "(ORDERTRACE_SQLITE_PATH) to a file in one that does"
+        )
     store = SqliteStore(settings.sqlite_path)
     return OpenStore(store, SqliteViews(store))
+
+
+def require_store(settings: Settings) -> None:
+    """Raises StoreUnavailable where a question would make an empty store, only to find nothing in it."""
+    if settings.store == "sqlite" and not settings.sqlite_path.exists():
+        raise StoreUnavailable(
+            f"there is no store at {settings.sqlite_path.absolute()}: set sqlite_path (ORDERTRACE_SQLITE_PATH) to "
+            "where it is; `ordertrace ingest` and `ordertrace serve` make one"
+        )
+
+
+def store_place(settings: Settings) -> str:
+    """Where the store is, for a person."""
+    return (
+        str(settings.sqlite_path.absolute())
+        if settings.store == "sqlite"
+        else "memory, which ends with a program"
+    )

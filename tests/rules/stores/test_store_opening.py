@@ -19,12 +19,12 @@ def config(tmp_path: Path, text: str) -> Path:
     return file
 
 
-def test_a_sqlite_store_is_made_with_its_directory(tmp_path: Path) -> None:
-    settings = load_settings(config(tmp_path, "store: sqlite\nsqlite_path: new/deep/store.db\n"), {})
+def test_a_sqlite_store_is_made(tmp_path: Path) -> None:
+    settings = load_settings(config(tmp_path, "store: sqlite\nsqlite_path: store.db\n"), {})
     opened = open_store(settings)
     assert isinstance(opened.store, SqliteStore)
     assert isinstance(opened.views, SqliteViews)
-    assert (tmp_path / "new" / "deep" / "store.db").is_file()
+    assert (tmp_path / "store.db").is_file()
     opened.close()
     with pytest.raises(StoreUnavailable):
         opened.store.count_events()
@@ -39,8 +39,8 @@ def test_the_views_show_what_the_store_holds(tmp_path: Path) -> None:
     opened.close()
 
 
-def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    settings = load_settings(config(tmp_path, "sqlite_path: file/store.db\n"), {})
-    with pytest.raises(StoreUnavailable, match="cannot be made"):
+def test_a_missing_directory_is_named_and_not_made(tmp_path: Path) -> None:
+    settings = load_settings(config(tmp_path, "sqlite_path: new/store.db\n"), {})
+    with pytest.raises(StoreUnavailable, match=r"the directory .*new for the store does not exist"):
         open_store(settings)
+    assert not (tmp_path / "new").exists()
