@@ -11,6 +11,7 @@ from typing import Any
 
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.clock import SetClock
+from ordertrace_rules.completeness import FOREVER
 from ordertrace_rules.engine import Engine
 from ordertrace_rules.event import Event
 from ordertrace_rules.incidents import diagnosed
@@ -30,6 +31,8 @@ class Backtest:
     until: int
     events: int
     problems: tuple[str, ...]
+    still_due: int = 0  # journeys whose next deadline lies after `until`
+    next_due: int | None = None  # the first of these deadlines
 
 
 def backtest(
@@ -61,7 +64,11 @@ def backtest(
         _run_deadlines(until + 1, engine, clock, problems)
         clock.advance_to(until)
     problems.update(dict.fromkeys(engine.tick(also=_unverified_orders(engine.store, views)).problems))
-    return Backtest(tuple(_findings(engine, views, clock.now())), clock.now(), count, tuple(problems))
+    findings = tuple(_findings(engine, views, clock.now()))
+    still_due = engine.store.due(FOREVER, _LIMIT)
+    first = next(iter(engine.store.journeys(still_due[:1]).values()), None)
+    next_due = first.value.next_deadline if first is not None else None
+    return Backtest(findings, clock.now(), count, tuple(problems), len(still_due), next_due)
 
 
 def backtest_document(result: Backtest, catalogue: Catalogue) -> dict[str, Any]:

@@ -173,3 +173,18 @@ def test_a_wrong_argument_says_what_would_be_right(tmp_path: Path, arguments: tu
 
 def test_an_empty_file_has_no_incident(tmp_path: Path):
     assert incidents(run(write(tmp_path / "e.jsonl", []))) == []
+
+
+def test_without_an_incident_the_text_says_where_the_clock_stopped_and_what_was_still_due(tmp_path: Path):
+    ended = [record("10:00:00", "payment.captured", "SO-1"), record("10:01:00", "order.cancelled", "SO-1")]
+    waiting = [*ended, record("10:02:00", "payment.captured", "SO-2")]
+    said = [
+        run(write(tmp_path / "e.jsonl", records), "--playbook", "paid_not_reserved", "--format", "text")
+        for records in (waiting, ended, [])
+    ]
+    assert [result.stdout.strip() for result in said] == [
+        "3 events, no incident. The clock stopped at 2026-03-01T10:02:00Z; 1 deadline lies after it, the next at "
+        "2026-03-01T12:02:00Z: --until runs on.",
+        "2 events, no incident. The clock stopped at 2026-03-01T10:01:00Z; no deadline lies after it.",
+        "0 events, no incident.",
+    ]

@@ -174,10 +174,22 @@ def _report_faults(result: Backtest, unreadable: list[Unreadable]) -> None:
         click.echo(f"ordertrace: a rule failed and was skipped: {problem}", err=True)
 
 
+def _no_incident(result: Backtest) -> str:
+    """What was read, where the clock stopped, and what it would have come to had it run on."""
+    said = f"{result.events} events, no incident."
+    if not result.events:
+        return said
+    said += f" The clock stopped at {format_instant(result.until)}"
+    if result.next_due is None:
+        return said + "; no deadline lies after it."
+    lie = "1 deadline lies" if result.still_due == 1 else f"{result.still_due} deadlines lie"
+    return said + f"; {lie} after it, the next at {format_instant(result.next_due)}: --until runs on."
+
+
 def _print_table(result: Backtest, catalogue: Catalogue) -> None:
     console = output_console()
     if not result.incidents:
-        console.print(f"{result.events} events, no incident.")
+        console.print(_no_incident(result), soft_wrap=True)
         return
     table = Table(title=f"{result.events} events up to {format_instant(result.until)}", title_justify="left")
     for heading in (
