@@ -37,41 +37,66 @@ def judge(
     `existing` holds the subject's memberships by `Member.id`. A playbook that raises is named in `problems`
     and changes nothing; the others go on.
     """
-    now = completeness.now
-    members = {key: versioned.value for key, versioned in existing.items()}
-    changed: list[Member] = []
-    due: list[int] = []
+    case = _Case(folded, process, completeness, emitters, {key: v.value for key, v in existing.items()})
     problems: list[str] = []
     for playbook in playbooks:
         if playbook.process != process.id:
             continue
         try:
-            findings = playbook.condition.find(_timeline(folded, process, playbook), now)
-            found: set[str] = set()
-            for finding in findings:
-                if finding.due is not None:
-                    due.append(finding.due)
-                if finding.state == "quiet":
-                    continue
-                member = _member(finding, playbook, folded.journey, completeness, process, emitters)
-                old = members.get(member.id)
-                upstream = _upstream(playbook, finding, members.values())
-                if upstream is not None and (old is None or old.state == "withdrawn"):
-                    continue  # whatever ends the upstream one is an event of this subject: it is judged again then
-                member = _continued(member, old, upstream)
-                found.add(member.id)
-                if member.certainty == "unverified" and _may_still_be_verified(member, now):
-                    due.append(_recheck_at(member, finding.need, completeness))
-                if member != old:
-                    members[member.id] = member
-                    changed.append(replace(member, settled=False))
-            for old in _disproved(playbook, folded, members.values(), found):
-                withdrawn = replace(old, state="withdrawn", withdrawn_at=now, resolved_at=None, settled=False)
-                members[old.id] = withdrawn
-                changed.append(withdrawn)
+            case.judge_by(playbook)
         except Exception as error:  # noqa: BLE001  one broken rule must not silence the others
             problems.append(f"playbook {playbook.id}: {type(error).__name__}: {error}")
-    return Verdicts(tuple(changed), min((at for at in due if at > now), default=None), tuple(problems))
+    next_due = min((at for at in case.due if at > completeness.now), default=None)
+    return Verdicts(tuple(case.changed.values()), next_due, tuple(problems))
+
+
+class _Case:
+    """One subject before its judges: its memberships as they become, and when to look again."""
+
+    def __init__(
+        self,
+        folded: Folded,
+        process: Process,
+        completeness: Completeness,
+        emitters: Emitters,
+        members: dict[str, Member],
+    ) -> None:
+        self.changed: dict[str, Member] = {}  # by id: each is written once
+        self.due: list[int] = []
+        self._folded = folded
+        self._process = process
+        self._completeness = completeness
+        self._emitters = emitters
+        self._members = members  # by id; those of playbooks that were judged before explain later ones
+
+    def judge_by(self, playbook: Playbook) -> None:
+        now = self._completeness.now
+        findings = playbook.condition.find(_timeline(self._folded, self._process, playbook), now)
+        self.due += [f.due for f in findings if f.due is not None]
+        found = {self._note(playbook, f) for f in findings if f.state != "quiet"}
+        for old in _disproved(playbook, self._folded, self._members.values(), found):
+            self._write(replace(old, state="withdrawn", withdrawn_at=now, resolved_at=None))
+
+    def _note(self, playbook: Playbook, finding: Finding) -> str:
+        """Make the finding a membership, unless another explains it; returns the membership's id, else ""."""
+        now = self._completeness.now
+        member = _member(
+            finding, playbook, self._folded.journey, self._completeness, self._process, self._emitters
+        )
+        old = self._members.get(member.id)
+        upstream = _upstream(playbook, finding, self._members.values())
+        if upstream is not None and (old is None or old.state == "withdrawn"):
+            return ""  # whatever ends the upstream one is an event of this subject: it is judged again then
+        member = _continued(member, old, upstream)
+        if member.certainty == "unverified" and _may_still_be_verified(member, now):
+            self.due.append(_recheck_at(member, finding.need, self._completeness))
+        if member != old:
+            self._write(member)
+        return member.id
+
+    def _write(self, member: Member) -> None:
+        self._members[member.id] = member
+        self.changed[member.id] = replace(member, settled=False)
 
 
 def group_key(playbook: Playbook, journey: Journey) -> str:
