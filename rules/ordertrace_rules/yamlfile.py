@@ -158,11 +158,19 @@ def _syntax_problem(error: yaml.MarkedYAMLError, name: str, lines: tuple[str, ..
         return _problem_at(error.context_mark, name, lines, message, fix)
     said = error.problem or str(error)
     message, fix = f"not sound YAML: {said}", "look at the quotes, colons and indentation here and just above"
+    if "mapping values are not allowed" in said and _is_first_colon(error.problem_mark, lines):
+        message, fix = "a field that is indented deeper than those it belongs to", _LINE_UP
+        return _problem_at(error.problem_mark, name, lines, message, fix)
     for part, better, way_out in _SYNTAX:
         if part in said:
             message, fix = better, way_out
             break
     return _problem_at(error.problem_mark or error.context_mark, name, lines, message, fix)
+
+
+def _is_first_colon(mark: yaml.Mark | None, lines: tuple[str, ...]) -> bool:
+    """Whether a line begins with `name:` there: then its indentation is wrong, and not what stands in it."""
+    return mark is not None and bool(_KEY.fullmatch(lines[min(mark.line, len(lines) - 1)][: mark.column]))
 
 
 def _problem_at(mark: yaml.Mark | None, name: str, lines: tuple[str, ...], message: str, fix: str) -> Problem:
@@ -193,7 +201,10 @@ def _unclosed(error: yaml.MarkedYAMLError) -> tuple[str, str] | None:
 
 
 _FLATTEN = "write it with fewer levels"
+_KEY = re.compile(r"\s*(?:- +)*[^\s:]+\s*")
+_LINE_UP = "begin it in the column of the fields beside it; a text with “: ” in it needs quotes"
 _SYNTAX = (
+    ("but found '<block", "the indentation fits no level above", "begin it in the column of those beside it"),
     ("'\\t' that cannot start", "a tab at the beginning of a line", "indent with spaces"),
     ("mapping values are not allowed", "a colon where none can be", "put a text with “: ” in it in quotes"),
     ("found another document", "a second document", "one file holds one; split it at the “---”"),

@@ -64,6 +64,11 @@ def test_anchors_and_merge_keys_are_followed_and_what_a_mapping_says_itself_wins
     [
         ("a:\n\tb: 1\n", 2, "\tb: 1", "a tab at the beginning", "indent with spaces"),
         ("title: late: very\n", 1, "title: late: very", "a colon where none can be", "in quotes"),
+        ("a: b\n  c: d\n", 2, "  c: d", "a field that is indented deeper", "the column of the fields beside"),
+        ("a:\n  - b: c\n     d: e\n", 3, "     d: e", "a field that is indented deeper", "beside it"),
+        ("- a:\n  - b: c: d\n", 2, "  - b: c: d", "a colon where none can be", "in quotes"),
+        ("- a: b\n   c: d\n- e\n", 2, "   c: d", "a field that is indented deeper", "beside it"),
+        ("- a:\n    b: c\n   d: e\n", 3, "   d: e", "the indentation fits no level above", "beside it"),
         ("a: [1, 2\n", 1, "a: [1, 2", "“[” is opened here and not closed", "write “]” where it ends"),
         ("a: [1, 2}\n", 1, "a: [1, 2}", "“[” is opened here and not closed", "write “]”"),
         ("a: [1, 2\nb: {c: d}\n", 1, "a: [1, 2", "“[” is opened here and not closed", "before line 2"),
