@@ -127,7 +127,7 @@ def check_together(drafts: Drafts) -> None:
 
     A shipped playbook that does not fit the process with which a site has replaced the shipped one is left out.
     """
-    actions = set(ACTIONS).union(*(process_file.actions_of(d.values) for d in drafts.processes.values()))
+    actions = known_actions(drafts)
     nameless = [draft for draft in drafts.nameless if draft.kind == "playbook"]
     for playbook in [*drafts.playbooks.values(), *nameless]:
         before = len(playbook.reading.problems)
@@ -140,6 +140,19 @@ def check_together(drafts: Drafts) -> None:
     for playbook in [*drafts.playbooks.values(), *nameless]:
         _check_depends_on(playbook, drafts)
     _check_cycles(drafts)
+
+
+def known_actions(drafts: Drafts) -> set[str]:
+    """The events of the vocabulary and of every process."""
+    return set(ACTIONS).union(*(process_file.actions_of(d.values) for d in drafts.processes.values()))
+
+
+def unknown_action(action: str, known: set[str]) -> tuple[str, str]:
+    """What to say of an event that is not `known`, and the way out."""
+    near = nearest(action, sorted(known))
+    way_out = "declare it under “emits” of the process if a system of yours says it"
+    said = f"no process and no vocabulary knows the event “{action}”"
+    return said, f"{near} Else {way_out}" if near else way_out
 
 
 def _check_process(playbook: Draft, drafts: Drafts) -> None:
@@ -185,10 +198,7 @@ def _check_actions(playbook: Draft, known: set[str]) -> None:
     ]
     for path, action in named:
         if action not in known:
-            near = nearest(action, sorted(known))
-            way_out = "declare it under “emits” of the process if a system of yours says it"
-            said = f"no process and no vocabulary knows the event “{action}”"
-            playbook.reading.problem(path, said, f"{near} Else {way_out}" if near else way_out)
+            playbook.reading.problem(path, *unknown_action(action, known))
 
 
 def _check_depends_on(playbook: Draft, drafts: Drafts) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from ordertrace_rules.drafts import check_together, files_in, kind_of, read_drafts
+from ordertrace_rules.drafts import Drafts, check_together, files_in, kind_of, known_actions, read_drafts
 from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.intake.mapping_file import read_mapping
+from ordertrace_rules.mapping_lint import doubts_of
 from ordertrace_rules.setting_table import SETTINGS
 from ordertrace_rules.settings import Settings, load_settings
-from ordertrace_rules.yamlfile import load_yaml
+from ordertrace_rules.yamlfile import YamlDocument, load_yaml
 
 _KINDS = "begin with “playbook: name”, “process: name” or “mapping: name”, or write settings"
 _SHOWN = 160  # characters of a line
@@ -31,11 +32,13 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
     problems: list[Problem] = []
     files = files_in(paths, problems)
     rules: list[Path] = []
+    mappings: list[YamlDocument] = []
     for path in files:
         try:
             document = load_yaml(path)
             kind = kind_of_file(document.data)
             if kind == "mapping":
+                mappings.append(document)
                 read_mapping(document)
             elif kind == "config":
                 load_settings(path)
@@ -46,7 +49,10 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
                 problems += [*document.slips, unknown]
         except ConfigError as error:
             problems += error.problems
-    problems += _lint_rules(rules, settings)
+    drafts = _drafts(rules, settings)
+    problems += _problems_in(drafts, rules)
+    known = known_actions(drafts)
+    problems += [problem for document in mappings for problem in doubts_of(document, known)]
     return Linted(tuple(files), tuple(sorted(problems, key=lambda p: (p.file, p.line))))
 
 
@@ -87,12 +93,15 @@ def show(problem: Problem) -> str:
     return "\n".join(shown)
 
 
-def _lint_rules(paths: Iterable[Path], settings: Settings | None) -> list[Problem]:
-    linted = list(paths)
+def _drafts(linted: Sequence[Path], settings: Settings | None) -> Drafts:
     known = (*settings.processes, *settings.playbooks) if settings else ()
     drafts = read_drafts(known, linted, shipped=True, time_scale=1.0)
     check_together(drafts)
-    wanted = {str(path) for path in linted} if linted else set[str]()
+    return drafts
+
+
+def _problems_in(drafts: Drafts, linted: Iterable[Path]) -> list[Problem]:
+    wanted = {str(path) for path in linted}
     found = [*drafts.problems, *(p for draft in drafts.all() for p in draft.reading.problems)]
     return [problem for problem in found if problem.file in wanted]
 

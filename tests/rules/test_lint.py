@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from ordertrace_rules.cli.lint import lint
 from ordertrace_rules.errors import Problem
+from ordertrace_rules.intake.mapping_file import load_mappings
 from ordertrace_rules.lint import lint_paths, show
 from ordertrace_rules.settings import load_settings
 
@@ -170,3 +171,73 @@ def test_a_very_long_line_is_cut_around_the_mistake() -> None:
     _, line, carets = show(problem).splitlines()
     assert len(line) < 200
     assert line[carets.index("^") : carets.rindex("^") + 1] == "HERE"
+
+
+MAPPING = """\
+mapping: carrier
+rules:
+  - name: collected
+    when: {source: carrier.log}
+    set: {event.action: carrier.colected}
+  - name: scans
+    events:
+      - set: {event.action: shipment.colected}
+      - set: {event.action: "scan.{kind}"}
+  - name: never
+    when: {source: other.log}
+    set: {event.action: wms.packed}
+"""
+PROCESS_OF_MINE = """\
+process: carriage
+title: {en: Carriage, zh: 运输}
+stages:
+  - {id: ride, title: {en: Ride, zh: 运输}, starts: wms.packed, ends: delivery.signed}
+ends: delivery.signed
+emits: {carrier.colected: carrier, shipment.colected: carrier}
+"""
+
+
+def test_an_event_of_a_mapping_that_nothing_waits_for_is_told_by_lint_alone(site: Path) -> None:
+    path = site / "carrier.yaml"
+    path.write_text(MAPPING, encoding="utf-8")
+    found = lint_paths([path], None).problems
+    assert [(p.line, p.column, p.message.rpartition(" ")[2]) for p in found[:2]] == [
+        (5, 25, "“carrier.colected”"),
+        (8, 29, "“shipment.colected”"),
+    ]
+    assert "did you mean “shipment.collected”?" in found[1].fix
+    assert "“emits” of the process" in found[0].fix
+    assert set(load_mappings([path]).sets) == {"carrier"}
+
+
+def test_an_event_that_a_process_of_the_site_declares_may_be_mapped(site: Path) -> None:
+    path, process = site / "carrier.yaml", site / "carriage.yaml"
+    path.write_text(MAPPING, encoding="utf-8")
+    process.write_text(PROCESS_OF_MINE, encoding="utf-8")
+    config = site / "ordertrace.yaml"
+    config.write_text("processes: [carriage.yaml]\n", encoding="utf-8")
+    for found in (lint_paths([path, process], None), lint_paths([path], load_settings(config, {}))):
+        assert [p.line for p in found.problems] == [10]
+
+
+def test_rules_below_one_that_takes_every_record_are_told(site: Path) -> None:
+    path = site / "carrier.yaml"
+    path.write_text(MAPPING, encoding="utf-8")
+    last = lint_paths([path], None).problems[-1]
+    assert (last.line, last.text.strip()) == (10, "- name: never")
+    assert "the rule on line 6 has no “when”" in last.message
+    rule = "  - name: {}\n    set: {{event.action: wms.packed}}\n"
+    path.write_text("mapping: m\nrules:\n" + rule.format("alone"), encoding="utf-8")
+    assert lint_paths([path], None).problems == ()
+
+
+def test_a_mapping_of_any_shape_is_linted_to_its_end(site: Path) -> None:
+    path = site / "x.yaml"
+    for text in ("rules: 1", "rules: [1, {set: 2, events: 3}, {set: {event.action: [x]}}]", "mapping: x"):
+        path.write_text(text, encoding="utf-8")
+        assert lint_paths([path], None).problems
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples").rglob("*mapping*.yaml")))
+def test_the_mappings_of_the_examples_are_clean(path: Path) -> None:
+    assert lint_paths([path], None).problems == ()
