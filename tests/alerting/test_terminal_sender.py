@@ -2,12 +2,14 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordertrace_alerting.senders.terminal import TerminalOptions, TerminalSender, harmless, one_line
+from ordertrace_alerting.senders.terminal import TerminalOptions, TerminalSender, harmless, one_line, readable
 from ordertrace_alerting.vocabulary import Delivery, Notification, Ok, Permanent, RetryAfter, Signal
+from ordertrace_rules.rendering.markdown import escape
 
 Make = Callable[..., Signal]
 
@@ -80,3 +82,30 @@ def test_a_closed_terminal_is_permanent_and_a_broken_pipe_is_not() -> None:
             raise BrokenPipeError(32, "Broken pipe")
 
     assert isinstance(TerminalSender(TerminalOptions(), Broken()).send(_delivery("x"), 0), RetryAfter)
+
+
+def test_the_body_is_shown_as_text_without_the_signs_of_markdown(make_signal: Make) -> None:
+    body = (
+        "**What happened \\*now\\***\n\nincident logs\\_missing-1 · a \\*\\*b\\*\\*\n\n1. x &lt; 3 &amp;lt;\n- 1\\. y\n"
+        "- [SO\\[1\\]](http://h/orders/SO%5B1%5D)"
+    )
+    text = shown(replace(make_signal(), body={"en": body}))
+    assert text.splitlines()[2:-3] == [
+        "What happened *now*",
+        "",
+        "incident logs_missing-1 · a **b**",
+        "",
+        "1. x < 3 &lt;",
+        "- 1. y",
+        "- SO[1] (http://h/orders/SO%5B1%5D)",
+    ]
+
+
+def test_escapes_of_markdown_cannot_hide_what_drives_the_terminal(make_signal: Make) -> None:
+    text = shown(replace(make_signal(), body={"en": "a\x1b\u2060[2J\\\x1b\\[31mb **\x1b]0;c\x07d**"}))
+    assert not any(c in text for c in "\x1b\x07")
+
+
+@given(st.text(alphabet=st.sampled_from("ab1.\\*_[]()|~$<>&;#+-= /:lt"), max_size=30))
+def test_what_is_escaped_for_a_chat_reads_as_it_was(text: str) -> None:
+    assert readable(escape(text)) == " ".join(text.split())

@@ -26,6 +26,16 @@ _ESCAPE_SEQUENCE = re.compile(
 )
 """Of ECMA-48: control sequences such as colours, and operating system commands such as the window's title."""
 
+_MARKDOWN = re.compile(
+    r"\\(?P<escaped>[!-/:-@\[-`{-~])"
+    r"|\*\*(?P<bold>(?:\\.|[^\\*\n])+)\*\*"
+    r"|\[(?P<text>(?:\\.|[^\\\]\n])+)\]\((?P<address>[^()<>\s]+)\)"
+    r"|&(?P<entity>lt|gt|amp);"
+    r"|(?P<joiner>\u2060)"
+)
+"""What the bodies of signals use of Markdown, besides lists, which read well as they are."""
+_ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
+
 
 @dataclass(frozen=True, slots=True)
 class TerminalOptions:
@@ -63,7 +73,7 @@ class TerminalSender:
         bodies = (self._options.raw_body and signal.raw_body) or signal.body
         head = f"[{signal.status.upper()}{', still' if repeat else ''}] {signal.kind}"
         lines = [f"{head}: {one_line(in_language(signal.title, language))}"]
-        if body := harmless(in_language(bodies, language)).strip("\n"):
+        if body := harmless(readable(in_language(bodies, language))).strip("\n"):
             lines += ["", body]
         if signal.url:
             lines += ["", one_line(signal.url)]
@@ -76,6 +86,20 @@ def read_options(fields: Fields) -> TerminalOptions:
         language=fields.text("language", TerminalOptions().language, choices=LANGUAGES),
         raw_body=fields.flag("raw_body", False),
     )
+
+
+def readable(markdown: str) -> str:
+    """`markdown` as a person reads it: no escapes and no marks for bold; a link is its text and its address."""
+    return _MARKDOWN.sub(_shown, markdown)
+
+
+def _shown(match: re.Match[str]) -> str:
+    found = match.groupdict("")
+    if found["bold"]:
+        return readable(found["bold"])
+    if found["address"]:
+        return f"{readable(found['text'])} ({found['address']})"
+    return found["escaped"] or _ENTITIES.get(found["entity"], "")
 
 
 def harmless(text: str) -> str:
