@@ -22,7 +22,7 @@ from ordertrace_rules.event import Event
 from ordertrace_rules.incidents import IncidentRules, Incidents, LogGaps
 from ordertrace_rules.journey import fold, set_aside
 from ordertrace_rules.judgement import judge
-from ordertrace_rules.log_gaps import judge_services, next_silence
+from ordertrace_rules.log_gaps import judge_services, next_silence, silent_after_of
 from ordertrace_rules.stores.protocol import Store, Versioned
 from ordertrace_rules.subjects import Subjects
 from ordertrace_rules.times import MINUTE
@@ -141,6 +141,12 @@ class Engine:
         """Whether the store was judged by these very rules, or by none yet."""
         known = self.store.checkpoint(CATALOGUE)
         return known is None or known.value == self.rules.fingerprint()
+
+    def silent_after(self) -> int:
+        """How long a service may say nothing before its logs count as missing, in nanoseconds."""
+        if self._gap_playbook is None:
+            return LogsMissing().silent_after
+        return silent_after_of(self._gap_playbook, self.rules.completeness)
 
     def next_due(self, before: int) -> int | None:
         """The next instant before `before` at which something falls due without a new event."""

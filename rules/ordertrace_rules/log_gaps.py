@@ -8,7 +8,7 @@ is unverified for want of its records.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ordertrace_rules.completeness import Completeness
+from ordertrace_rules.completeness import Completeness, CompletenessRules
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.stores.protocol import Versioned
 from ordertrace_rules.times import format_instant
@@ -27,7 +27,7 @@ def judge_services(
     `wanted` names the services for whose records open memberships wait, with the instant from which they do;
     `heard` is the earliest record that came in this tick from each service, which ends its gap.
     """
-    silent_after = _silent_after(playbook, completeness)
+    silent_after = silent_after_of(playbook, completeness.rules)
     own = [v.value for v in existing if v.value.playbook == playbook.id]
     open_gaps = {m.subject: m for m in own if m.state == "open"}
     changed: list[Member] = []
@@ -44,7 +44,7 @@ def judge_services(
 
 def next_silence(playbook: Playbook, completeness: Completeness) -> int | None:
     """When the next service that sends heartbeats would have been silent for too long, if nothing more came."""
-    silent_after = _silent_after(playbook, completeness)
+    silent_after = silent_after_of(playbook, completeness.rules)
     tails = [
         start + silent_after
         for service in completeness.services()
@@ -55,9 +55,10 @@ def next_silence(playbook: Playbook, completeness: Completeness) -> int | None:
     return min((at for at in tails if at > completeness.now), default=None)
 
 
-def _silent_after(playbook: Playbook, completeness: Completeness) -> int:
+def silent_after_of(playbook: Playbook, rules: CompletenessRules) -> int:
+    """How long a service may say nothing before its logs count as missing, in nanoseconds."""
     condition: LogsMissing = playbook.condition
-    return max(condition.silent_after, completeness.rules.least_silence)
+    return max(condition.silent_after, rules.least_silence)
 
 
 def _missing_since(

@@ -29,7 +29,7 @@ class Unknown:
     start: int
     end: int
     ongoing: bool
-    assumed: bool  # the service sends no heartbeat: its own silence is all that is known
+    assumed: bool  # records may still be on their way: no heartbeat tells, or the next one is not missed yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,9 @@ def trace_order(service: Service, order_id: str) -> Trace | None:
     completeness = Completeness(
         service.engine.rules.completeness, (v.value for v in service.store.presences()), now
     )
+    silent_after = service.engine.silent_after()
     journeys = tuple(
-        TracedJourney(process, journey, tuple(_stages(process, journey, completeness)))
+        TracedJourney(process, journey, tuple(_stages(process, journey, completeness, silent_after)))
         for process, journey in _journeys(service, order_id, events)
     )
     subjects = {j.journey.subject for j in journeys}
@@ -157,15 +158,22 @@ def _journeys(
             yield process, fold(process, value, [order_id], own).journey
 
 
-def _stages(process: Process, journey: Journey, completeness: Completeness) -> Iterator[TracedStage]:
+def _stages(
+    process: Process, journey: Journey, completeness: Completeness, silent_after: int
+) -> Iterator[TracedStage]:
     for stage in process.stages:
         state = journey.stage(stage.id) or StageState(stage.id, "waiting")
         overdue = state.overdue(completeness.now)
-        yield TracedStage(stage, state, overdue, tuple(_unknown(stage, state, completeness)))
+        yield TracedStage(stage, state, overdue, tuple(_unknown(stage, state, completeness, silent_after)))
 
 
-def _unknown(stage: Stage, state: StageState, completeness: Completeness) -> Iterator[Unknown]:
-    """What may be missing of a stage that is not known to be over: of one that is, nothing is in doubt."""
+def _unknown(
+    stage: Stage, state: StageState, completeness: Completeness, silent_after: int
+) -> Iterator[Unknown]:
+    """What may be missing of a stage that is not known to be over: of one that is, nothing is in doubt.
+
+    Between two heartbeats of a service that lives its newest records are merely on their way.
+    """
     if state.started_at is None or state.state not in ("running", "failed"):
         return
     for service in stage.services:
@@ -173,7 +181,9 @@ def _unknown(stage: Stage, state: StageState, completeness: Completeness) -> Ite
         for start, end in completeness.gaps(service) if source != "file" else ():
             first, last = max(start, state.started_at), min(end, completeness.now)
             if first < last:
-                yield Unknown(service, first, last, end > completeness.now, source == "activity")
+                ongoing = end > completeness.now
+                on_their_way = ongoing and completeness.now - start < silent_after
+                yield Unknown(service, first, last, ongoing, source == "activity" or on_their_way)
 
 
 def _afflictions(service: Service, subjects: Iterable[str]) -> list[Affliction]:

@@ -168,6 +168,7 @@ def _words(service: Service) -> dict[str, Any]:
         "language": language,
         "other_language": "en" if language == "zh" else "zh",
         "now": now,
+        "time_scale": service.settings.time_scale,
         "say": partial(say, language),
         "text": text,
         "duration": duration,

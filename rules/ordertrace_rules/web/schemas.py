@@ -119,7 +119,10 @@ _STAGE = _object(
                 "service": _STRING,
                 "from": _INSTANT,
                 "to": {**_INSTANT_OR_NULL, "description": "null: it lasts"},
-                "assumed": {**_FLAG, "description": "The service sends no heartbeat."},
+                "assumed": {
+                    **_FLAG,
+                    "description": "Records may still be on their way: the service sends no heartbeat, or its next is not missed yet.",
+                },
             }
         )
     ),

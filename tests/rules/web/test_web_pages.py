@@ -93,6 +93,22 @@ def test_missing_logs_are_drawn_and_named_as_unknown(scene) -> None:
     assert re.search(r'class="bar unknown"[^>]*fill="url\(#unknown-1\)"', page)
 
 
+@pytest.mark.parametrize(
+    ("silence", "said"),
+    [
+        (9 * MINUTE, "logs of inventory may still be on their way, from 08:10:00"),
+        (10 * MINUTE, "no logs of inventory since 08:10:00"),
+    ],
+)
+def test_between_two_heartbeats_logs_are_on_their_way_and_not_missing(scene, silence, said) -> None:
+    scene.paid("BEAT-1", 0)
+    scene.says("inventory", "heartbeat", 10 * MINUTE, **{"service.instance.id": "i1"})
+    scene.pass_to(10 * MINUTE + silence + NS)
+    page = scene.client().get("/orders/BEAT-1").text
+    assert said in page
+    assert ("may still be on their way" in page) != ("no logs of inventory since" in page)
+
+
 def test_log_lines_stand_in_the_order_of_their_time_the_newest_last(client) -> None:
     page = client.get("/orders/SO-1").text
     places = [
@@ -223,3 +239,10 @@ def test_the_factory_starts_no_thread_and_reads_no_store(scene, monkeypatch) -> 
     before = threading.active_count()
     create_app(replace(scene.service, store=Untouched(), views=Untouched()))
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("scale", "said"), [("1", False), ("240", True)])
+def test_a_page_says_once_that_durations_are_divided_by_the_time_scale(make_scene, scale, said) -> None:
+    client = make_scene(ORDERTRACE_TIME_SCALE=scale).client()
+    for language, sentence in (("en", "divided by 240"), ("zh", "除以 240")):
+        assert client.get("/", query_string={"lang": language}).text.count(sentence) == said
