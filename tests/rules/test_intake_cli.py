@@ -102,3 +102,83 @@ def test_the_help_has_an_example(run: Run) -> None:
     text = run("--help").stdout
     assert "ordertrace ingest monday.jsonl" in text
     assert "Exit code" in text
+
+
+MAPPING = """\
+mapping: rows
+rules:
+  - name: row
+    keep: []
+    set: {order.id: "{order}", event.action: payment.captured, service.name: payment}
+    events:
+      - time: {from: paid}
+"""
+
+
+def mapping(tmp_path: Path, text: str = MAPPING) -> Path:
+    path = tmp_path / "rows.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_records_of_which_nothing_came_are_told_with_the_columns_that_there_are(
+    run: Run, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("order,paid_at,note\nSO-1,2026-01-01T00:00:00Z,\nSO-2,,x\n")
+    result = run(rows, "--mapping", mapping(tmp_path))
+    assert result.exit_code == 0
+    assert "0 new, 0 known, 2 records of whose rule no event had a time or applied\n" in result.stdout
+    assert "dropped" not in result.stdout
+    assert "no record became an event" in result.stderr
+    assert "which are order, paid_at, note (" in result.stderr
+
+
+def test_a_rule_that_drops_is_told_from_one_that_did_not_apply(run: Run, tmp_path: Path) -> None:
+    drop = "  - {name: noise, when: {fields: {order: none}}, drop: true}\n"
+    rules = mapping(tmp_path, MAPPING.replace("rules:\n", f"rules:\n{drop}"))
+    rows = tmp_path / "rows.csv"
+    rows.write_text("order,paid\nSO-1,2026-01-01T00:00:00Z\nSO-2,\nnone,\nnone,\n")
+    (outcome,) = json.loads(run(rows, "--mapping", rules, "--format", "json").stdout)["files"]
+    assert [outcome[n] for n in ("records", "new", "dropped", "without_event")] == [4, 1, 3, 1]
+    result = run(rows, "--mapping", rules)
+    assert "2 records dropped by a rule, 1 record of whose rule no event had a time" in result.stdout
+    assert result.stderr == ""
+    rows.write_text("order,paid\nnone,\n")
+    assert run(rows, "--mapping", rules).stderr == ""  # nothing was meant to come of it
+
+
+def test_events_that_belong_to_no_order_are_counted(run: Run, tmp_path: Path) -> None:
+    alive = {"@timestamp": "2026-03-01T00:00:00Z", "event.action": "heartbeat", "service.name": "wms"}
+    by_ref = {"@timestamp": "2026-03-01T00:00:00Z", "order.refs.payment_id": "P-1"}
+    astray = {"@timestamp": "2026-03-01T00:00:00Z", "event.action": "payment.captured"}
+    path = write(tmp_path / "a.jsonl", record(1), by_ref, alive, astray)
+    result = run(path)
+    assert "4 new, 0 known, 1 event belongs to no order\n" in result.stdout
+    assert result.stderr == ""
+    (outcome,) = json.loads(run(path, "--format", "json").stdout)["files"]
+    assert outcome["without_order"] == 1
+    rows = tmp_path / "rows.csv"
+    rows.write_text("Order,paid\nSO-1,2026-01-01T00:00:00Z\nSO-2,2026-01-02T00:00:00Z\n")
+    result = run(rows, "--mapping", mapping(tmp_path))
+    assert "2 new, 0 known, 2 events belong to no order\n" in result.stdout
+    assert "no event has an order.id or a ref: compare" in result.stderr
+    assert "which are Order, paid (" in result.stderr
+
+
+def test_a_file_without_records_says_so(run: Run, tmp_path: Path) -> None:
+    empty, header = tmp_path / "a.jsonl", tmp_path / "b.csv"
+    empty.touch()
+    header.write_text("order,paid\n")
+    assert run(empty, header).stdout == f"{empty}: empty\n{header}: no records\n"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_columns_are_told_apart_by_what_stands_between_their_names(
+    run: Run, tmp_path: Path, delimiter: str
+) -> None:
+    rows = tmp_path / "rows.csv"
+    lines = [("order", "paid", "note"), ("SO-1", "2026-01-01T00:00:00Z", '"one, two; three"')]
+    rows.write_text("\ufeff" + "".join(delimiter.join(line) + "\r\n" for line in lines), encoding="utf-8")
+    result = run(rows, "--mapping", mapping(tmp_path))
+    assert result.stdout == f"{rows}: 1 new, 0 known\n"

@@ -208,7 +208,9 @@ def test_the_examples_are_sound_and_the_carriers_lines_are_read() -> None:
         "2026-11-12T20:00:01.250+08:00 INFO waybill=YT000000000017 status=SIGNED depot=HGH-2",
         "2026-11-12T20:00:02.250+08:00 WARNING van is late",
     ]
-    assert Intake(store, SetClock(1), loaded).accept(lines, source="carrier.log") == Accepted(new=3)
+    assert Intake(store, SetClock(1), loaded).accept(lines, source="carrier.log") == Accepted(
+        new=3, without_order=1
+    )
     events = store.events_by_keys(["tracking_no:YT000000000017"], 10)
     assert [(e.action, e.service, e.labels["depot"]) for e in events] == [
         ("shipment.collected", "carrier", "HGH-2"),

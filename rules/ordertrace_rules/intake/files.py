@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -18,6 +19,7 @@ from ordertrace_rules.intake.record import MAX_LINE
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_CELL = 1024 * 1024  # characters of one cell of a CSV file
+DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,19 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
             line = stream.readline(MAX_LINE + 1)
 
 
+def _delimiter(header: str) -> str:
+    """What stands between the columns, by the line of their names; a comma where it does not tell."""
+    try:
+        return csv.Sniffer().sniff(header, DELIMITERS).delimiter
+    except csv.Error:
+        return ","
+
+
 def _csv_rows(stream: BinaryIO) -> Iterator[tuple[int, object]]:
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     csv.field_size_limit(MAX_CELL)
-    rows = csv.DictReader(text, restkey="surplus")
+    header = text.readline()
+    rows = csv.DictReader(chain((header,), text), restkey="surplus", delimiter=_delimiter(header))
     for row in rows:
         yield (
             rows.line_num,

@@ -15,10 +15,11 @@ from threading import Lock
 from typing import Protocol
 
 from ordertrace_instrumentation import vocabulary as ecs
+from ordertrace_rules.aliases import keys_of
 from ordertrace_rules.clock import Clock
 from ordertrace_rules.errors import RecordError
 from ordertrace_rules.event import Event
-from ordertrace_rules.intake.mapping import Mappings
+from ordertrace_rules.intake.mapping import Mapped, Mappings
 from ordertrace_rules.intake.masking import DEFAULT_MASKS, Masker
 from ordertrace_rules.intake.record import bounded, cut, decode, flat, unlisted
 from ordertrace_rules.stores.protocol import Appended, KeptAside
@@ -41,19 +42,28 @@ class EventSink(Protocol):
 class Accepted:
     """What became of the records given: events new and known before, and records kept aside, by reason.
 
-    `dropped` counts records of which a mapping rule makes nothing, and empty lines.
+    `dropped` counts records of which a mapping rule makes nothing, and empty lines; of them `without_event` those
+    whose rule is to make events of them, and none applied. `without_order` counts the events, new or known, that
+    name no order and bring no id that could lead to one. Heartbeats are not among them.
     """
 
     new: int = 0
     known: int = 0
     kept_aside: Mapping[str, int] = field(default_factory=dict[str, int])
     dropped: int = 0
+    without_event: int = 0
+    without_order: int = 0
 
     def __add__(self, other: "Accepted") -> "Accepted":
         kept_aside = Counter(self.kept_aside)
         kept_aside.update(other.kept_aside)
         return Accepted(
-            self.new + other.new, self.known + other.known, dict(kept_aside), self.dropped + other.dropped
+            self.new + other.new,
+            self.known + other.known,
+            dict(kept_aside),
+            self.dropped + other.dropped,
+            self.without_event + other.without_event,
+            self.without_order + other.without_order,
         )
 
 
@@ -83,33 +93,39 @@ class Reader:
     def events(
         self, record: object, *, received: int, source: str, mapping: str | None = None, service: str = ""
     ) -> list[Event]:
-        """The events of one record; none where a rule drops it or the line is empty.
+        """The events of one record; none where a rule drops it, no event of its rule applies or the line is empty.
 
         Raises RecordError with one of the reasons in docs/intake.md.
         """
+        return self.read(record, received=received, source=source, mapping=mapping, service=service)[0]
+
+    def read(
+        self, record: object, *, received: int, source: str, mapping: str | None = None, service: str = ""
+    ) -> tuple[list[Event], bool]:
+        """The events of one record as `events` gives them, and whether none was meant to be made of it."""
         try:
             document, problem = decode(record)
             if problem and not document[ecs.MESSAGE]:
-                return []
+                return [], True
             fields = flat(document)
             if mapping is None and not self.mappings.sets:
-                made: Sequence[dict[str, object]] = (fields,)
-                rule = ""
+                mapped = Mapped((fields,))
             else:
                 mapped = self.mappings.apply(fields, source, mapping)
-                made, rule = mapped.events, mapped.rule
-            if problem and not rule:
+            made = mapped.events
+            if problem and not mapped.rule:
                 raise problem
             if service:
                 made = [
                     one if one.get(ecs.SERVICE_NAME) else {**one, ecs.SERVICE_NAME: service} for one in made
                 ]
-            return [
+            events = [
                 Event.from_document(
                     self.masker.masked(bounded(unlisted(one))), received=received, source=source
                 )
                 for one in made
             ]
+            return events, mapped.drops
         except RecordError:
             raise
         except RecursionError:
@@ -154,7 +170,7 @@ class Intake:
         """
         if mapping is not None and mapping not in self.mappings.sets:
             raise KeyError(f"there is no mapping named {mapping!r}")
-        read = partial(self.reader.events, source=source, mapping=mapping, service=service)
+        read = partial(self.reader.read, source=source, mapping=mapping, service=service)
         total = Accepted()
         remaining = enumerate(records)
         while batch := list(islice(remaining, BATCH)):
@@ -170,17 +186,17 @@ class Intake:
         self,
         batch: Sequence[tuple[int, object]],
         source: str,
-        read: Callable[..., list[Event]],
+        read: Callable[..., tuple[list[Event], bool]],
         on_kept: Callable[[int, RecordError], object],
     ) -> Accepted:
         received = self.clock.now()
         events: list[Event] = []
         kept: list[KeptAside] = []
         reasons: Counter[str] = Counter()
-        dropped = 0
+        dropped = without_event = 0
         for index, record in batch:
             try:
-                made = read(record, received=received)
+                made, on_purpose = read(record, received=received)
             except RecordError as error:
                 kept.append(self._kept(record, source, error.reason))
                 reasons[error.reason] += 1
@@ -188,10 +204,14 @@ class Intake:
                 continue
             events += made
             dropped += not made
+            without_event += not (made or on_purpose)
         if kept:
             self.store.keep_aside(kept)
         appended = self.store.append(events) if events else Appended(0, 0)
-        return self._counted(Accepted(appended.new, appended.known, dict(reasons), dropped))
+        astray = sum(not keys_of(event) and event.action != ecs.HEARTBEAT for event in events)
+        return self._counted(
+            Accepted(appended.new, appended.known, dict(reasons), dropped, without_event, astray)
+        )
 
     def _counted(self, accepted: Accepted) -> Accepted:
         self.tally.add(accepted)

@@ -211,6 +211,7 @@ class Mapped:
 
     events: Sequence[Fields]
     rule: str = ""
+    drops: bool = False  # the rule is there to make nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,8 @@ class Mappings:
             for rule in rule_set.rules:
                 groups = rule.when.match(fields, source)
                 if groups is not None:
-                    return Mapped(_apply(rule, fields, groups, source), f"{rule_set.name}/{rule.name}")
+                    made = _apply(rule, fields, groups, source)
+                    return Mapped(made, f"{rule_set.name}/{rule.name}", drops=not rule.events)
         return Mapped((fields,))
 
     def _chosen(self, mapping: str | None) -> Iterable[RuleSet]:
