@@ -1,5 +1,6 @@
 """Docs say what there is: every command and option, links that lead somewhere, no page that nobody finds."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from ordertrace_rules.cli.main import ordertrace
 
@@ -151,3 +153,18 @@ def test_both_readmes_show_the_same_commands_and_lead_to_the_same_pages() -> Non
         return [line.strip() for line in lines], {link for link in links(page) if "README" not in link}
 
     assert shown(ROOT / "README.md") == shown(ROOT / "README.zh-CN.md")
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_the_replay_of_the_readme_finds_what_it_says(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    [record] = re.findall(r"^`({.*})`", text, re.M)
+    [command] = re.findall(r"^ordertrace (backtest .*)$", text, re.M)
+    [incident, time] = re.findall(r"`(\w+-1)`\D+(\d\d:\d\d:\d\d)", text)[0]
+    Path("day.jsonl").write_text(record + "\n", encoding="utf-8")
+    found = CliRunner().invoke(ordertrace, [*command.split(), "--format", "json"])
+    [said] = json.loads(found.stdout)["incidents"]
+    assert (said["id"], said["opened_at"][11:19]) == (incident, time)
