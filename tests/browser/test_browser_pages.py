@@ -13,6 +13,7 @@ PATHS = [
     "/incidents/paid_not_reserved-1",
     "/orders/SO-1",
     "/orders/OK-1",
+    "/incidents?state=all",
     "/search?q=SO",
     "/sign-in",
 ]
@@ -131,3 +132,23 @@ def test_every_control_has_a_name_and_headings_come_in_order(site, open_page) ->
         assert nameless == []
         levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1]))")
         assert levels[:1] == [1] and all(b - a <= 1 for a, b in pairwise(levels))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_phone_shows_the_whole_hint_of_the_search(site, open_page, language) -> None:
+    page = open_page(f"{site.url}/?lang={language}", width=390)
+    assert page.evaluate(
+        """() => {
+          const input = document.querySelector('input[type=search]'), style = getComputedStyle(input);
+          const pen = document.createElement('canvas').getContext('2d');
+          pen.font = style.font;
+          const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+          return pen.measureText(input.placeholder).width <= room;
+        }"""
+    )
+
+
+def test_the_cause_of_a_guide_is_within_two_screens_of_a_phone(site, open_page) -> None:
+    page = open_page(f"{site.url}/incidents/paid_not_reserved-1", width=390)
+    top = page.locator(".section-cause h2").evaluate("e => e.getBoundingClientRect().top + scrollY")
+    assert top < 2 * 844

@@ -1,7 +1,7 @@
-"""The pages: open incidents, a guide, an order, a search. Made on the server; they refresh by ETag."""
+"""The pages: open incidents, those in every state, a guide, an order, a search. Made on the server; they refresh by ETag."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -11,16 +11,17 @@ from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from ordertrace_rules.errors import OrdertraceError
+from ordertrace_rules.guide import WORDS_SHOWN
 from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.relay import guide_of
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import MINUTE, format_instant
 from ordertrace_rules.trace import as_pasted, orders_meant, trace_order
-from ordertrace_rules.vocabulary import Incident, Text, in_language
+from ordertrace_rules.vocabulary import Incident, Playbook, Text, in_language
 from ordertrace_rules.web.access import check_form, form_token
-from ordertrace_rules.web.api import name_of_person
+from ordertrace_rules.web.api import INCIDENT_STATES, name_of_person
 from ordertrace_rules.web.gantt import gantt
-from ordertrace_rules.web.language import duration_text, say, tick_text, time_text
+from ordertrace_rules.web.language import duration_text, say, sentences, tick_text, time_text
 from ordertrace_rules.web.order_sentence import order_sentence
 from ordertrace_rules.web.routes import incident_path, order_path
 
@@ -40,7 +41,15 @@ def pages_blueprint(service: Service) -> Blueprint:
 
     @blueprint.get("/")
     def incidents() -> AnyResponse:
-        return _live(service, partial(_incidents_page, service))
+        return _live(service, partial(_incidents_page, service, "", OPEN))
+
+    @blueprint.get("/incidents")
+    def recent_incidents() -> AnyResponse:
+        state = request.args.get("state", "all")
+        if state not in (*INCIDENT_STATES, "all"):
+            raise BadRequest(f"state: one of {', '.join(INCIDENT_STATES)}, all, not “{state[:40]}”.")
+        states = () if state == "all" else (state,)
+        return _live(service, partial(_incidents_page, service, state, states))
 
     @blueprint.get("/incidents/<incident_id:incident_id>")
     def incident(incident_id: str) -> AnyResponse:
@@ -77,16 +86,21 @@ def pages_blueprint(service: Service) -> Blueprint:
     return blueprint
 
 
-def _incidents_page(service: Service) -> str:
+def _incidents_page(service: Service, state: str, states: Collection[str]) -> str:
+    """The incidents in `states`, the latest first; `state` is the name of that choice, "" on the first page."""
     try:
-        page = service.views.incidents(states=OPEN, after=request.args.get("after", ""), limit=PAGE)
+        page = service.views.incidents(states=states, after=request.args.get("after", ""), limit=PAGE)
     except ValueError as error:
         raise BadRequest(str(error)) from None
     playbooks = {p.id: p for p in service.catalogue.playbooks}
     # What another incident explains stands after what needs somebody.
-    rows = sorted(page.rows, key=lambda incident: bool(incident.explained_by))
+    rows = page.rows if state else sorted(page.rows, key=lambda incident: bool(incident.explained_by))
     return render_template(
-        "incidents.html", incidents=rows, playbooks=playbooks, next=page.next, after=request.args.get("after")
+        "incidents.html",
+        incidents=rows,
+        playbooks=playbooks,
+        state=state,
+        older=urlencode({**({"state": state} if state else {}), "after": page.next}) if page.next else "",
     )
 
 
@@ -99,8 +113,14 @@ def _incident_page(service: Service, incident: Incident) -> str:
     members = service.store.members(incident.id, ("open",), MEMBERS) or service.store.members(
         incident.id, limit=MEMBERS
     )
+    last_words = len(incident.diagnosis.last_words) if incident.diagnosis is not None else 0
     return render_template(
-        "incident.html", incident=incident, playbook=playbook, guide=guide, members=members
+        "incident.html",
+        incident=incident,
+        playbook=playbook,
+        guide=guide,
+        members=members,
+        last_words=min(last_words, WORDS_SHOWN),
     )
 
 
@@ -155,6 +175,17 @@ def _words(service: Service) -> dict[str, Any]:
     def text(sentence: Text) -> str:
         return in_language(sentence, language)
 
+    def name(playbook: Playbook | None, otherwise: str) -> str:
+        """What a link to an incident is called: its playbook's title and verdict."""
+        return f"{text(playbook.title)}: {text(playbook.verdict)}" if playbook is not None else otherwise
+
+    def name_of(incident_id: str) -> str:
+        found = service.store.incident(incident_id)
+        return name(service.catalogue.playbook(found.value.playbook) if found else None, incident_id)
+
+    def ref_name(kind: str) -> str:
+        return say(language, f"ref.{kind}") if f"ref.{kind}" in sentences() else kind
+
     def duration(nanoseconds: int) -> str:
         return duration_text(nanoseconds, language)
 
@@ -171,6 +202,9 @@ def _words(service: Service) -> dict[str, Any]:
         "time_scale": service.settings.time_scale,
         "say": partial(say, language),
         "text": text,
+        "name": name,
+        "name_of": name_of,
+        "ref_name": ref_name,
         "duration": duration,
         "time": time,
         "tick": tick,

@@ -1,5 +1,6 @@
 """The pages, as a browser without a script gets them."""
 
+import html
 import re
 import threading
 from dataclasses import replace
@@ -246,3 +247,56 @@ def test_a_page_says_once_that_durations_are_divided_by_the_time_scale(make_scen
     client = make_scene(ORDERTRACE_TIME_SCALE=scale).client()
     for language, sentence in (("en", "divided by 240"), ("zh", "除以 240")):
         assert client.get("/", query_string={"lang": language}).text.count(sentence) == said
+
+
+def test_incidents_of_every_state_are_listed_and_paged_by_key(morning, client, monkeypatch) -> None:
+    for number in range(6):
+        morning.says("inventory", "inventory.reserved", 3 * HOUR, order__id=f"SO-{number}")
+    morning.pass_to(3 * HOUR + MINUTE)
+    morning.says("wms", "heartbeat", 3 * HOUR + MINUTE, **{"service.instance.id": "w1"})
+    morning.pass_to(4 * HOUR)
+    monkeypatch.setattr("ordertrace_rules.web.pages.PAGE", 1)
+    assert 'href="/incidents?state=all"' in client.get("/").text
+    listed, path = list[str](), "/incidents?state=all"
+    while path and len(listed) < 20:
+        page = client.get(path).text
+        listed += re.findall(r'<h2><a href="/incidents/([^"]+)">', page)
+        older = re.search(r'href="([^"]+)">Older ones', page)
+        path = "/incidents" + html.unescape(older.group(1)) if older else ""
+    known = [i["id"] for i in client.get("/api/v1/incidents").get_json()["incidents"]]
+    assert listed == known and len(known) > 1
+    for state in ("open", "resolved"):
+        page = client.get(f"/incidents?state={state}").text
+        [latest, *_] = client.get(f"/api/v1/incidents?state={state}").get_json()["incidents"]
+        assert re.findall(r'<h2><a href="/incidents/([^"]+)">', page) == [latest["id"]]
+    assert "There is no incident in this state." in client.get("/incidents?state=withdrawn").text
+    assert client.get("/incidents?state=odd").status_code == 400
+
+
+def test_links_to_an_incident_name_its_title_and_its_verdict(morning, client) -> None:
+    playbook = morning.service.catalogue.playbook("paid_not_reserved")
+    name = f"{playbook.title['en']}: {playbook.verdict['en']}"
+    assert f">{name}</a>" in client.get("/").text
+    assert f">Guide: {name}</a>" in client.get("/orders/SO-1").text
+
+
+def test_an_orders_ids_stand_apart_from_its_details_and_its_amount_is_there_once(scene) -> None:
+    scene.paid("BOX-1", 0, **{"labels.amount": "99.5", "labels.promotion": "11.11"})
+    for language, ids, details, payment in (
+        ("en", "Ids", "Details", "Payment id"),
+        ("zh", "相关编号", "详情", "支付单号"),
+    ):
+        page = scene.client().get(f"/orders/BOX-1?lang={language}").text
+        boxes = dict(re.findall(r"<h2>([^<]*)</h2>\s*<dl class=\"pairs\">(.*?)</dl>", page, re.S))
+        assert "P-BOX-1" in boxes[ids] and payment in boxes[ids]
+        assert not {"99.5", "11.11"} & set(re.findall(r"[\d.]+", boxes[ids]))
+        assert "11.11" in boxes[details] and boxes[details].count("99.5") == 1
+
+
+def test_raw_lines_and_last_words_are_folded_so_that_the_cause_is_near(client) -> None:
+    page = client.get("/incidents/paid_not_reserved-1").text
+    evidence = re.search(r'<section class="section-evidence">(.*?)</section>', page, re.S).group(1)
+    counted, _, behind = evidence.partition("<details")
+    assert counted.count("<li>") >= 2
+    assert "<code>" not in counted and "The last word of" not in counted
+    assert "lock wait timeout exceeded" in behind

@@ -33,7 +33,14 @@ def test_every_sentence_that_is_asked_for_is_there() -> None:
 
 
 def test_no_sentence_is_left_over() -> None:
-    built = ("state.", "severity.", "certainty.", "gantt.", "search.")  # keys that templates put together
+    built = (
+        "state.",
+        "severity.",
+        "certainty.",
+        "gantt.",
+        "search.",
+        "ref.",
+    )  # keys that templates put together
     left = [
         k
         for k in sentences()
