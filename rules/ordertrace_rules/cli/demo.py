@@ -226,10 +226,17 @@ def _show(scene: Scene, incident: str, delivery: Delivery, pages: Mapping[str, s
     url = f"{scene.addresses.ordertrace}/api/v1/incidents/{incident}/guide"
     guide = scene.client.get(url, params={"format": "text", "language": language}).raise_for_status()
     scene.screen.say(f"\n{guide.text}")
-    title = delivery.body["data"]["title"][language]
-    told = f"“{title}”, its signature verified (webhook-id {delivery.id})"
+    now = scene.api(f"/api/v1/incidents/{incident}/guide", format="json")["title"][language]
+    told = _told_by_webhook(delivery, now, language)
     for name, text in {"webhook": told, **pages}.items():
         scene.screen.say(f"{name:<8} {text}", style="bold")
+
+
+def _told_by_webhook(delivery: Delivery, now: str, language: str) -> str:
+    """What the webhook said; `now` is the title of the guide, which counts more orders if some came since."""
+    title = delivery.body["data"]["title"][language]
+    growing = "" if title == now else "; the incident was still growing when it was sent"
+    return f"“{title}”, its signature verified (webhook-id {delivery.id}){growing}"
 
 
 def _grown(scene: Scene) -> str | None:
