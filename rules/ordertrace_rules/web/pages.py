@@ -1,4 +1,7 @@
-"""The pages: open incidents, those in every state, a guide, an order, a search. Made on the server; they refresh by ETag."""
+"""The pages: open incidents, those in every state, a guide, an order, a search.
+
+Made on the server; they refresh by ETag.
+"""
 
 import hashlib
 from collections.abc import Callable, Collection

@@ -121,7 +121,7 @@ _STAGE = _object(
                 "to": {**_INSTANT_OR_NULL, "description": "null: it lasts"},
                 "assumed": {
                     **_FLAG,
-                    "description": "Records may still be on their way: the service sends no heartbeat, or its next is not missed yet.",
+                    "description": "Its latest records may be on their way: it sends no heartbeat, or the next is due.",
                 },
             }
         )
