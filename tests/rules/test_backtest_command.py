@@ -188,3 +188,9 @@ def test_without_an_incident_the_text_says_where_the_clock_stopped_and_what_was_
         "2 events, no incident. The clock stopped at 2026-03-01T10:01:00Z; no deadline lies after it.",
         "0 events, no incident.",
     ]
+
+
+def test_files_of_which_nothing_becomes_an_event_are_not_passed_over_in_silence(tmp_path: Path):
+    empty = write(tmp_path / "e.jsonl", [])
+    result = CliRunner().invoke(ordertrace, ["backtest", "--events", str(empty)])
+    assert "No record became an event" in result.stdout

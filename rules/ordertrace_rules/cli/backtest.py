@@ -178,7 +178,7 @@ def _no_incident(result: Backtest) -> str:
     """What was read, where the clock stopped, and what it would have come to had it run on."""
     said = f"{result.events} events, no incident."
     if not result.events:
-        return said
+        return said + " No record became an event: `ordertrace ingest` with the same mapping says why."
     said += f" The clock stopped at {format_instant(result.until)}"
     if result.next_due is None:
         return said + "; no deadline lies after it."
