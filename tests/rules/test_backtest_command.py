@@ -186,11 +186,5 @@ def test_without_an_incident_the_text_says_where_the_clock_stopped_and_what_was_
         "3 events, no incident. The clock stopped at 2026-03-01T10:02:00Z; 1 deadline lies after it, the next at "
         "2026-03-01T12:02:00Z: --until runs on.",
         "2 events, no incident. The clock stopped at 2026-03-01T10:01:00Z; no deadline lies after it.",
-        "0 events, no incident.",
+        "0 events, no incident. No record became an event: `ordertrace ingest` with the same mapping says why.",
     ]
-
-
-def test_files_of_which_nothing_becomes_an_event_are_not_passed_over_in_silence(tmp_path: Path):
-    empty = write(tmp_path / "e.jsonl", [])
-    result = CliRunner().invoke(ordertrace, ["backtest", "--events", str(empty)])
-    assert "No record became an event" in result.stdout
