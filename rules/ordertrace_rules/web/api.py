@@ -38,11 +38,16 @@ MEMBER_STATES = ("open", "resolved", "withdrawn")
 
 def api_blueprint(service: Service) -> Blueprint:
     blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
-    playbooks = {p.id: p for p in service.catalogue.playbooks}
+    blueprint.get("/openapi.json", endpoint="openapi")(openapi_document)
+    _add_incidents(blueprint, service)
+    _add_orders(blueprint, service)
+    _add_catalogue(blueprint, service)
+    _add_inner_life(blueprint, service)
+    return blueprint
 
-    @blueprint.get("/openapi.json")
-    def openapi() -> dict[str, Any]:
-        return openapi_document()
+
+def _add_incidents(blueprint: Blueprint, service: Service) -> None:
+    playbooks = {p.id: p for p in service.catalogue.playbooks}
 
     @blueprint.get("/incidents")
     def incidents() -> dict[str, Any]:
@@ -97,6 +102,8 @@ def api_blueprint(service: Service) -> Blueprint:
             raise ConflictError(str(error)) from None
         return incident_document(changed, playbooks.get(changed.playbook))
 
+
+def _add_orders(blueprint: Blueprint, service: Service) -> None:
     @blueprint.get("/orders")
     def orders() -> dict[str, Any]:
         text = as_pasted(request.args.get("q", ""))
@@ -115,10 +122,6 @@ def api_blueprint(service: Service) -> Blueprint:
                 "No record speaks of this order. Search for any of its ids with /api/v1/orders?q=."
             )
         return trace_document(trace)
-
-    _add_catalogue(blueprint, service)
-    _add_inner_life(blueprint, service)
-    return blueprint
 
 
 def name_of_person(given: object) -> str:
