@@ -60,6 +60,7 @@ _SECRET = String(longest=500, secret=True)
 _PATHS = Listing(Location(), single=True)
 _HOST = String(r"[A-Za-z0-9_.:%\[\]-]+", "127.0.0.1")
 _PORT = 65_535
+_ADDRESS = String(r"https?://[^\s@]+", "https://search.example.com:9200")
 
 SOURCE = Record(
     (
@@ -96,8 +97,30 @@ ALIAS_KIND = Record(
 )
 
 SETTINGS: tuple[Field, ...] = (
-    Field("store", String(choices=("sqlite", "memory")), "where everything is kept", default="sqlite"),
+    Field(
+        "store",
+        String(choices=("sqlite", "elasticsearch", "memory")),
+        "where everything is kept",
+        default="sqlite",
+    ),
     Field("sqlite_path", Location(), "the file of the SQLite store", default="ordertrace.db"),
+    Field(
+        "es_url",
+        _ADDRESS,
+        "the address of Elasticsearch, without a user in it",
+        default="http://127.0.0.1:9200",
+    ),
+    Field("es_username", NAME, "the user of Elasticsearch, with `es_password`"),
+    Field("es_password", _SECRET, "the password of `es_username`"),
+    Field("es_api_key", _SECRET, "an API key of Elasticsearch, instead of user and password"),
+    Field("es_ca_certs", Location(), "the certificate of the authority that signed Elasticsearch's"),
+    Field(
+        "es_namespace",
+        String(r"[a-z0-9][a-z0-9_]{0,59}", "default"),
+        "the end of the names of data streams and indices: one for each installation",
+        default="default",
+    ),
+    Field("kibana_url", _ADDRESS, "the address of Kibana, for links into its search"),
     Field(
         "namespace",
         NAME,

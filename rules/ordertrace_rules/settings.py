@@ -25,6 +25,10 @@ from ordertrace_rules.yamlfile import NodePath, Place, Span, YamlDocument, load_
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 DEFAULT_FILE = Path("ordertrace.yaml")
+_EMPTY_WHERE_NOT_SET = (
+    *("token", "forward_shared_key", "mask_key"),
+    *("es_username", "es_password", "es_api_key"),
+)
 _SECRET = re.compile(
     r"(?i)((?:tok|key|secret|passw|credential|(?<!public_)url)[\w-]*[\"']?\s*[:=]\s*)[^\s,}].*"
 )
@@ -51,8 +55,15 @@ class TailedFile:
 class Settings:
     """All settings, with defaults filled in. Durations are nanoseconds. Secrets are not in its repr."""
 
-    store: Literal["sqlite", "memory"]
+    store: Literal["sqlite", "elasticsearch", "memory"]
     sqlite_path: Path
+    es_url: str
+    es_username: str
+    es_password: str = field(repr=False)
+    es_api_key: str = field(repr=False)
+    es_ca_certs: Path | None
+    es_namespace: str
+    kibana_url: str  # without a slash at its end; empty: no links
     namespace: str
     host: str
     port: int  # 0: the system's choice
@@ -194,7 +205,8 @@ def _build(values: dict[str, Any], document: YamlDocument | None) -> Settings:
         "completeness": CompletenessRules(Judgement(lateness=lateness), by_service),
         "alias_kinds": {**DEFAULT_KINDS, **kinds},
     }
-    built |= {name: values[name] or "" for name in ("token", "forward_shared_key", "mask_key")}
+    built |= {name: values[name] or "" for name in _EMPTY_WHERE_NOT_SET}
+    built |= {name: (values[name] or "").rstrip("/") for name in ("es_url", "kibana_url")}
     built = {**values, **built}
     return Settings(**built, document=document)
 

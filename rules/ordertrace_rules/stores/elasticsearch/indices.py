@@ -15,7 +15,7 @@ LONG: Mapped = {"type": "long"}
 BOOLEAN: Mapped = {"type": "boolean"}
 DOUBLE: Mapped = {"type": "double"}
 INSTANT: Mapped = {"type": "date_nanos", "ignore_malformed": True}
-STORED: Mapped = {"type": "keyword", "index": False, "doc_values": False}
+STORED: Mapped = {"type": "object", "enabled": False}
 
 
 def _mapping(**properties: Mapped) -> Mapped:

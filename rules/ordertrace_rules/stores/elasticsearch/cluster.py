@@ -1,0 +1,318 @@
+"""Talking to Elasticsearch: answers are whole or an error, and what is busy is asked again after a while.
+
+A search that timed out, or of which a shard failed, raises StoreUnavailable: a part is never an answer. 429 and
+503, and a connection that breaks, are tried again with growing pauses; every write is idempotent or a
+compare-and-set, so that to repeat it changes nothing twice.
+"""
+
+import hashlib
+import random
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, TypeVar, cast
+
+from elasticsearch import ApiError, Elasticsearch, TransportError
+
+from ordertrace_rules.errors import Conflict, StoreUnavailable
+from ordertrace_rules.settings import Settings
+from ordertrace_rules.stores.database import chunks, plain
+from ordertrace_rules.stores.elasticsearch.indices import event_stream, index_name
+
+T = TypeVar("T")
+Body = dict[str, Any]
+PAGE = 10_000  # index.max_result_window
+BULK = 1_000  # documents in one request
+LONGEST_ID = 512  # bytes of an `_id`
+BUSY = (429, 502, 503, 504)
+PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before each further attempt, each with jitter
+REQUEST_TIMEOUT = 20.0  # seconds
+SEARCH_TIMEOUT = "15s"
+_VERSION = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
+
+
+def connect(settings: Settings) -> Elasticsearch:
+    """A client of the cluster that the settings name; nothing is sent yet."""
+    options: dict[str, Any] = {
+        "request_timeout": REQUEST_TIMEOUT,
+        "max_retries": 0,
+        "retry_on_timeout": False,
+    }
+    if settings.es_api_key:
+        options["api_key"] = settings.es_api_key
+    elif settings.es_username:
+        options["basic_auth"] = (settings.es_username, settings.es_password)
+    if settings.es_ca_certs is not None:
+        options["ca_certs"] = str(settings.es_ca_certs)
+    return Elasticsearch(settings.es_url, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document as it was read."""
+
+    id: str
+    source: Mapping[str, Any]
+    version: str
+    sort: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One document to be written: created where `version` is None, else in place of that version."""
+
+    id: str
+    source: Mapping[str, Any]
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a `Write`: its new version, or "" where another one is there."""
+
+    id: str
+    version: str
+    index: str = ""
+
+
+def document_id(text: str) -> str:
+    """The text as an `_id`; one that is too long is represented by its hash."""
+    shown = plain(text) or "(empty)"
+    if len(shown.encode()) <= LONGEST_ID:
+        return shown
+    return "sha256:" + hashlib.sha256(shown.encode()).hexdigest()
+
+
+class Cluster:
+    """The data streams and indices of one namespace. Safe to use from several threads."""
+
+    def __init__(
+        self, client: Elasticsearch, namespace: str, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.client = client
+        self.namespace = namespace
+        self.events = event_stream(namespace)
+        self._sleep = sleep
+        self._dirty: set[str] = set()  # indices with writes of ours that no search sees yet
+        self._dirty_lock = Lock()
+
+    def index(self, kind: str) -> str:
+        return index_name(kind, self.namespace)
+
+    # reading ------------------------------------------------------------------------------------------
+    def get(self, index: str, ids: Iterable[str]) -> dict[str, Hit]:
+        """The documents with these `_id`s, as they are at this moment, refreshed or not."""
+        found: dict[str, Hit] = {}
+        for chunk in chunks(ids, BULK):
+            answer = self.ask(lambda chunk=chunk: self.client.mget(index=index, ids=chunk, realtime=True))
+            for each in answer["docs"]:
+                if "error" in each:
+                    raise StoreUnavailable(f"{index} at {self.place} did not answer in full: {_reason(each)}")
+                if each["found"]:
+                    found[each["_id"]] = _hit(each)
+        return found
+
+    def search(
+        self, index: str, query: Body, sort: Sequence[Body], limit: int, *, fresh: bool = True, **more: Any
+    ) -> list[Hit]:
+        """The first `limit` documents of a query. With `fresh`, our own writes are among them."""
+        if fresh:
+            self.refresh(index)
+        return list(self._pages(index, query, sort, limit, more))
+
+    def aggregate(self, index: str, query: Body, aggregations: Body) -> Mapping[str, Any]:
+        self.refresh(index)
+        answer = self._search(index=index, query=query, aggregations=aggregations, size=0)
+        return cast(Mapping[str, Any], answer["aggregations"])
+
+    def count(self, index: str, query: Body | None = None) -> int:
+        self.refresh(index)
+        answer = self.ask(lambda: self.client.count(index=index, query=query))
+        self._refuse_part(answer, index)
+        return int(answer["count"])
+
+    def refresh(self, index: str) -> None:
+        """Let searches see what this process wrote; costs nothing where it wrote nothing since."""
+        with self._dirty_lock:
+            if index not in self._dirty:
+                return
+            self._dirty.discard(index)
+        try:
+            self.ask(lambda: self.client.indices.refresh(index=index))
+        except BaseException:
+            self.written(index)
+            raise
+
+    def is_dirty(self, index: str) -> bool:
+        with self._dirty_lock:
+            return index in self._dirty
+
+    def written(self, index: str) -> None:
+        """Note that a search does not see all of our writes yet."""
+        with self._dirty_lock:
+            self._dirty.add(index)
+
+    def _pages(
+        self, index: str, query: Body, sort: Sequence[Body], limit: int, more: Mapping[str, Any]
+    ) -> Iterator[Hit]:
+        after: Sequence[Any] | None = None
+        while limit > 0:
+            size = min(limit, PAGE)
+            body = {"query": query, "sort": [*sort], "size": size, "seq_no_primary_term": True, **more}
+            if after is not None:
+                body["search_after"] = after
+            answer = self._search(index=index, **body)
+            hits = [_hit(each) for each in answer["hits"]["hits"]]
+            yield from hits
+            if len(hits) < size:
+                return
+            limit -= len(hits)
+            after = hits[-1].sort
+
+    def _search(self, *, index: str, **body: Any) -> Mapping[str, Any]:
+        where: Body = {} if "pit" in body else {"index": index, "allow_partial_search_results": False}
+        answer = self.ask(
+            lambda: self.client.search(**where, timeout=SEARCH_TIMEOUT, track_total_hits=False, **body)
+        )
+        self._refuse_part(answer, index)
+        return answer
+
+    def _refuse_part(self, answer: Mapping[str, Any], index: str) -> None:
+        shards = answer["_shards"]
+        if answer.get("timed_out") or shards["failed"] or shards["successful"] < shards["total"]:
+            raise StoreUnavailable(
+                f"{index} at {self.place} answered in part ({shards['successful']} of {shards['total']} shards"
+                f"{', timed out' if answer.get('timed_out') else ''}): nothing is concluded from it"
+            )
+
+    # writing ------------------------------------------------------------------------------------------
+    def put(self, index: str, document: Write) -> str:
+        """Compare and set one document; the new version. Raises Conflict."""
+        [written] = self.write(index, [document])
+        if not written.version:
+            raise Conflict(f"{document.id} in {index} is no longer at version {document.version}")
+        return written.version
+
+    def write(self, index: str, documents: Sequence[Write]) -> list[Written]:
+        """Write each on its own, durably; those that lost against another writer have no version."""
+        results: list[Written] = []
+        for start in range(0, len(documents), BULK):
+            results += self._write(index, documents[start : start + BULK])
+        return results
+
+    def _write(self, index: str, documents: Sequence[Write]) -> list[Written]:
+        done: dict[int, Written] = {}
+        left = [n for n, document in enumerate(documents) if _may_match(document.version)]
+        for n in set(range(len(documents))) - set(left):
+            done[n] = Written(documents[n].id, "")
+        for pause in (*PAUSES, None):
+            if not left:
+                break
+            operations = [line for n in left for line in _operation(documents[n])]
+            self.written(index)
+            answer = self.ask(lambda ops=operations: self.client.bulk(index=index, operations=ops))
+            busy: list[int] = []
+            for n, item in zip(left, answer["items"], strict=True):
+                [result] = item.values()
+                if result["status"] in BUSY:
+                    busy.append(n)
+                elif result["status"] == 409:
+                    done[n] = Written(documents[n].id, "")
+                elif result["status"] >= 300:
+                    raise StoreUnavailable(f"{index} at {self.place} refused a document: {_reason(result)}")
+                else:
+                    done[n] = Written(documents[n].id, _version(result), result["_index"])
+            left = busy
+            if left and pause is not None:
+                self._sleep(pause * random.uniform(0.5, 1.5))
+        if left:
+            raise StoreUnavailable(f"{index} at {self.place} is too busy to write: try again")
+        return [done[n] for n in range(len(documents))]
+
+    def delete_by_query(self, index: str, query: Body) -> int:
+        """Delete what matches; documents that change meanwhile stay for the next time."""
+        self.refresh(index)
+        answer = self.ask(
+            lambda: self.client.options(request_timeout=300).delete_by_query(
+                index=index, query=query, conflicts="proceed", refresh=True
+            )
+        )
+        if answer["failures"] or answer["timed_out"]:
+            raise StoreUnavailable(f"{index} at {self.place} deleted in part: repeat it")
+        return int(answer["deleted"])
+
+    # asking -------------------------------------------------------------------------------------------
+    @property
+    def place(self) -> str:
+        """The address, for messages: without a user or a password."""
+        return ", ".join(f"{n.scheme}://{n.host}:{n.port}" for n in (node.config for node in self._nodes()))
+
+    def ask(self, request: Callable[[], Any]) -> Any:
+        """Send a request, again where the cluster is busy. Raises StoreUnavailable with the way out."""
+        for pause in (*PAUSES, None):
+            try:
+                return request()
+            except ApiError as error:
+                if error.status_code not in BUSY or pause is None:
+                    raise StoreUnavailable(self._said(error)) from error
+            except TransportError as error:
+                if pause is None:
+                    raise StoreUnavailable(
+                        f"Elasticsearch at {self.place} does not answer: {error.message}; is it running, and is "
+                        "es_url (ORDERTRACE_ES_URL) its address?"
+                    ) from error
+            self._sleep(pause * random.uniform(0.5, 1.5))
+        raise AssertionError("unreachable")
+
+    def _said(self, error: ApiError) -> str:
+        said = f"Elasticsearch at {self.place} says {error.status_code}: {_api_reason(error)}"
+        if error.status_code == 401:
+            return f"{said}; set es_username and es_password, or es_api_key"
+        if error.status_code == 403:
+            return f"{said}; docs/elasticsearch-setup.md lists the privileges that its user needs"
+        if error.status_code == 404:
+            return f"{said}; run `ordertrace setup elasticsearch`"
+        return said
+
+    def _nodes(self) -> list[Any]:
+        return list(self.client.transport.node_pool.all())
+
+
+def each_of(values: Collection[T], size: int = 10_000) -> Iterator[list[T]]:
+    """The values in pieces that a `terms` query takes."""
+    listed = list(values)
+    for start in range(0, len(listed), size):
+        yield listed[start : start + size]
+
+
+def _operation(document: Write) -> tuple[Body, Mapping[str, Any]]:
+    if document.version is None:
+        return {"create": {"_id": document.id}}, document.source
+    seq_no, _, term = document.version.partition(".")
+    action = {"_id": document.id, "if_seq_no": int(seq_no), "if_primary_term": int(term)}
+    return {"index": action}, document.source
+
+
+def _may_match(version: str | None) -> bool:
+    """Whether this is a version that the cluster gave out: another cannot be the present one."""
+    return version is None or _VERSION.fullmatch(version) is not None
+
+
+def _hit(each: Mapping[str, Any]) -> Hit:
+    return Hit(each["_id"], each.get("_source") or {}, _version(each), tuple(each.get("sort", ())))
+
+
+def _version(each: Mapping[str, Any]) -> str:
+    return f"{each['_seq_no']}.{each['_primary_term']}" if "_seq_no" in each else ""
+
+
+def _reason(answer: Mapping[str, Any]) -> str:
+    error: Any = answer.get("error")
+    return f"{error.get('type')}: {error.get('reason')}" if isinstance(error, dict) else str(error)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _api_reason(error: ApiError) -> str:
+    body: Any = error.body
+    return _reason(cast(Mapping[str, Any], body)) if isinstance(body, dict) else str(error.message)
