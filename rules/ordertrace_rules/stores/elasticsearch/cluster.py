@@ -9,7 +9,8 @@ import hashlib
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar, cast
@@ -18,6 +19,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from ordertrace_rules.errors import Conflict, StoreUnavailable
 from ordertrace_rules.settings import Settings
+from ordertrace_rules.stores.codec import DocumentError
 from ordertrace_rules.stores.database import chunks, plain
 from ordertrace_rules.stores.elasticsearch.indices import event_stream, index_name
 
@@ -30,6 +32,7 @@ BUSY = (429, 502, 503, 504)
 PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before each further attempt, each with jitter
 REQUEST_TIMEOUT = 20.0  # seconds
 SEARCH_TIMEOUT = "15s"
+PIT_KEPT = "1m"
 _VERSION = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
 
 
@@ -122,6 +125,35 @@ class Cluster:
             self.refresh(index)
         return list(self._pages(index, query, sort, limit, more))
 
+    def open_pit(self, index: str) -> str:
+        """A point in time: all searches with it see the same documents."""
+        answer = self.ask(lambda: self.client.open_point_in_time(index=index, keep_alive=PIT_KEPT))
+        self._refuse_part(answer, index)
+        return str(answer["id"])
+
+    def close_pit(self, pit: str) -> None:
+        try:
+            self.client.close_point_in_time(id=pit)
+        except (ApiError, TransportError):
+            pass  # it ends by itself after PIT_KEPT
+
+    def search_pit(
+        self, pit: str, query: Body, sort: Sequence[Body], limit: int, *, source: bool
+    ) -> Iterator[Hit]:
+        """The first `limit` documents of a query in a point in time."""
+        more: Body = {"pit": {"id": pit, "keep_alive": PIT_KEPT}, "source": source}
+        return self._pages("the point in time", query, sort, limit, more)
+
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """Turn a document that cannot be read into a StoreUnavailable: nothing is concluded without it."""
+        try:
+            yield
+        except DocumentError as error:
+            raise StoreUnavailable(
+                f"Elasticsearch at {self.place} holds a document that cannot be read: {error}"
+            ) from error
+
     def aggregate(self, index: str, query: Body, aggregations: Body) -> Mapping[str, Any]:
         self.refresh(index)
         answer = self._search(index=index, query=query, aggregations=aggregations, size=0)
@@ -132,6 +164,10 @@ class Cluster:
         answer = self.ask(lambda: self.client.count(index=index, query=query))
         self._refuse_part(answer, index)
         return int(answer["count"])
+
+    def backing_indices(self) -> list[str]:
+        """The indices of the event stream."""
+        return sorted(self.ask(lambda: self.client.indices.get_mapping(index=self.events)))
 
     def refresh(self, index: str) -> None:
         """Let searches see what this process wrote; costs nothing where it wrote nothing since."""
@@ -157,19 +193,16 @@ class Cluster:
     def _pages(
         self, index: str, query: Body, sort: Sequence[Body], limit: int, more: Mapping[str, Any]
     ) -> Iterator[Hit]:
-        after: Sequence[Any] | None = None
+        body: Body = {"query": query, "sort": [*sort], "seq_no_primary_term": True, **more}
         while limit > 0:
-            size = min(limit, PAGE)
-            body = {"query": query, "sort": [*sort], "size": size, "seq_no_primary_term": True, **more}
-            if after is not None:
-                body["search_after"] = after
+            size = body["size"] = min(limit, PAGE)
             answer = self._search(index=index, **body)
             hits = [_hit(each) for each in answer["hits"]["hits"]]
             yield from hits
             if len(hits) < size:
                 return
             limit -= len(hits)
-            after = hits[-1].sort
+            body["search_after"] = list(hits[-1].sort)
 
     def _search(self, *, index: str, **body: Any) -> Mapping[str, Any]:
         where: Body = {} if "pit" in body else {"index": index, "allow_partial_search_results": False}
@@ -180,7 +213,7 @@ class Cluster:
         return answer
 
     def _refuse_part(self, answer: Mapping[str, Any], index: str) -> None:
-        shards = answer["_shards"]
+        shards = answer.get("_shards") or {"failed": 0, "successful": 1, "total": 1}
         if answer.get("timed_out") or shards["failed"] or shards["successful"] < shards["total"]:
             raise StoreUnavailable(
                 f"{index} at {self.place} answered in part ({shards['successful']} of {shards['total']} shards"
