@@ -73,11 +73,12 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a `Write`: its new version, or "" where another one is there."""
+    """What became of a `Write`: its new version, or "" where another one is there, or it was refused."""
 
     id: str
     version: str
     index: str = ""
+    refused: str = ""  # why the document itself cannot be kept
 
 
 def document_id(text: str) -> str:
@@ -228,11 +229,17 @@ class Cluster:
             raise Conflict(f"{document.id} in {index} is no longer at version {document.version}")
         return written.version
 
-    def write(self, index: str, documents: Sequence[Write]) -> list[Written]:
-        """Write each on its own, durably; those that lost against another writer have no version."""
+    def write(self, index: str, documents: Sequence[Write], *, may_refuse: bool = False) -> list[Written]:
+        """Write each on its own, durably; those that lost against another writer have no version.
+
+        A document that the cluster refuses for what is in it raises StoreUnavailable, unless it `may_refuse`.
+        """
         results: list[Written] = []
         for start in range(0, len(documents), BULK):
             results += self._write(index, documents[start : start + BULK])
+        refused = next((each.refused for each in results if each.refused), "")
+        if refused and not may_refuse:
+            raise StoreUnavailable(f"{index} at {self.place} refused a document: {refused}")
         return results
 
     def _write(self, index: str, documents: Sequence[Write]) -> list[Written]:
@@ -253,8 +260,10 @@ class Cluster:
                     busy.append(n)
                 elif result["status"] == 409:
                     done[n] = Written(documents[n].id, "")
+                elif result["status"] == 400:
+                    done[n] = Written(documents[n].id, "", refused=_reason(result))
                 elif result["status"] >= 300:
-                    raise StoreUnavailable(f"{index} at {self.place} refused a document: {_reason(result)}")
+                    raise StoreUnavailable(f"{index} at {self.place} does not write: {_reason(result)}")
                 else:
                     done[n] = Written(documents[n].id, _version(result), result["_index"])
             left = busy

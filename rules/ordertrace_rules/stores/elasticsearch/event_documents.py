@@ -25,11 +25,26 @@ EXTRA = "ordertrace.extra"
 def event_document(event: Event) -> dict[str, Any]:
     """The document of an event; its `_id` is the event's id."""
     document = event.to_document()
-    extra = {name: document.pop(name) for name in event.extra}
+    aside = {*event.extra, *(name for name in document if not _is_field_name(name))}
+    extra = {name: document.pop(name) for name in aside}
     document[KEYS] = [plain(key) for key in dict.fromkeys(keys_of(event))]
     if extra:
         document[EXTRA] = extra
     return document
+
+
+def safe_document(event: Event) -> dict[str, Any]:
+    """The document of an event that the cluster refused: all but its time and its keys is out of the mapping."""
+    document = event_document(event)
+    extra = {**document.pop(EXTRA, {})}
+    kept = (ecs.TIMESTAMP, ecs.EVENT_INGESTED, ecs.EVENT_ID, KEYS)
+    extra |= {name: document.pop(name) for name in list(document) if name not in kept}
+    return {**document, EXTRA: extra}
+
+
+def _is_field_name(name: str) -> bool:
+    """Whether Elasticsearch takes it for a path of fields."""
+    return all(part.strip() for part in name.split("."))
 
 
 def read_event(hit: Hit) -> Event:

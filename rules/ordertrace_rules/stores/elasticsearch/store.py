@@ -22,7 +22,12 @@ from ordertrace_rules.stores.elasticsearch.documents import (
     member_document,
     read_binding,
 )
-from ordertrace_rules.stores.elasticsearch.event_documents import KEYS, event_document, read_event
+from ordertrace_rules.stores.elasticsearch.event_documents import (
+    KEYS,
+    event_document,
+    read_event,
+    safe_document,
+)
 from ordertrace_rules.stores.elasticsearch.member_counts import count_members
 from ordertrace_rules.stores.protocol import (
     Appended,
@@ -71,7 +76,9 @@ class ElasticsearchStore:
         ids = list(dict.fromkeys(document_id(event.id) for event in events))
         known = self._in_older_indices(ids)
         writes = [Write(i, event_document(distinct[i])) for i in ids if i not in known]
-        written = self.cluster.write(self.cluster.events, writes)
+        written = self.cluster.write(self.cluster.events, writes, may_refuse=True)
+        refused = [Write(each.id, safe_document(distinct[each.id])) for each in written if each.refused]
+        written += self.cluster.write(self.cluster.events, refused)
         self._backing |= {each.index for each in written if each.index}
         new = sum(bool(each.version) for each in written)
         return Appended(new, len(events) - new)
