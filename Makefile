@@ -20,6 +20,7 @@ demo: $(VENV)/.demo ## the main job on this machine, in about a minute (DEMO_ARG
 
 test: $(VENV)/.test ## all tests but the long soaks (PYTEST_ARGS="-k name")
 	@[ "$$CI" = true ] || [ -x /usr/bin/chromium ] || echo "make: no /usr/bin/chromium: the browser tests will be skipped; on Debian: apt-get install chromium fonts-noto-cjk"
+	@tests/elasticsearch/prepare.sh || [ "$$CI" = true ] || echo "make: no Elasticsearch: its tests will be skipped; they need ORDERTRACE_TEST_ES_URL, or Docker, or a JDK >= 21 and mvn (tests/elasticsearch/README.md)"
 	@$(BIN)/python -m pytest -m "not soak" -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 soak: $(VENV)/.test ## the long tests

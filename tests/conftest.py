@@ -1,12 +1,32 @@
 """What holds for all tests."""
 
+import importlib.util
 import os
+import secrets
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+
+def _module(path: Path) -> ModuleType:
+    """A module of the tests; they are no package, and not on the path."""
+    spec = importlib.util.spec_from_file_location(f"ordertrace_tests_{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_servers = _module(Path(__file__).parent / "elasticsearch" / "server.py")
+_IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if not _IS_WORKER:
+    # What the workers of this run share is named by it; they inherit it.
+    os.environ["ORDERTRACE_TEST_RUN"] = f"{os.getpid()}-{secrets.token_hex(8)}"
 
 if (
     threading.current_thread() is threading.main_thread()
@@ -31,3 +51,43 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
         report.outcome = "failed"
         report.longrepr = f"in CI a browser test is never skipped: {report.longrepr[-1]}"
     return report
+
+
+def pytest_unconfigure() -> None:
+    """The first process of a run is the last one out, even after Ctrl-C and when a worker crashed."""
+    if not _IS_WORKER:
+        _servers.SharedServer(os.environ["ORDERTRACE_TEST_RUN"]).remove()
+
+
+def _require_elasticsearch() -> None:
+    """Skip where no server can be had; in CI that is a failure: a missing server must not look like green."""
+    if lack := _servers.missing():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"in CI a test of Elasticsearch is never skipped: {lack}", pytrace=False)
+        pytest.skip(lack)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> str:
+    """A real Elasticsearch, the same one for all workers: use names of your own in it, and remove them."""
+    if url := os.environ.get("ORDERTRACE_TEST_ES_URL"):
+        return url
+    _require_elasticsearch()
+    return _servers.SharedServer(os.environ["ORDERTRACE_TEST_RUN"]).url()
+
+
+@pytest.fixture
+def own_elasticsearch() -> Iterator[Callable[[], Any]]:
+    """What starts an Elasticsearch for this test alone, to be killed and restarted: an `ElasticsearchServer`."""
+    _require_elasticsearch()
+    started: list[Any] = []
+
+    def start() -> Any:
+        server = _servers.ElasticsearchServer()
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.remove()
