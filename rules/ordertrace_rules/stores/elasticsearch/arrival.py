@@ -41,7 +41,7 @@ boolean isFlat(def value) {
 }
 
 boolean isName(String key) {
-  if (key.endsWith('.')) return false;
+  if (key.isEmpty() || key.endsWith('.')) return false;
   for (String part : key.splitOnToken('.')) if (part.trim().isEmpty()) return false;
   return true;
 }
