@@ -4,16 +4,18 @@ No sentence without a number, a record or the playbook's author behind it. How i
 and so is escaping: lines hold what orders say as it is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.kibana import NO_KIBANA, CohortUrl, Kibana
 from ordertrace_rules.locales.catalogue import number, say
 from ordertrace_rules.times import NS, format_instant
 from ordertrace_rules.vocabulary import (
     Diagnosis,
     Guide,
     Incident,
+    Journey,
     Line,
     Member,
     Playbook,
@@ -39,12 +41,15 @@ def build_guide(
     *,
     now: int,
     base_url: str = "",
+    kibana: Kibana = NO_KIBANA,
+    journeys: Mapping[str, Journey] | None = None,
 ) -> Guide:
     """Write the guide as it stands at `now`.
 
     `members` is a sample of the incident's members; the totals come from the incident. `base_url` is where
-    the pages are (without a trailing slash or with one); empty leaves the links out. Sections without a line
-    are left out, the others come in their fixed order. Where the members are services, the guide names them
+    the pages are (without a trailing slash or with one); empty leaves the links out. `kibana` searches the logs
+    of the orders that are shown, by what `journeys` (by subject) know of them. Sections without a line are left
+    out, the others come in their fixed order. Where the members are services, the guide names them
     and leaves the diagnosis aside, for it compares orders.
     """
     base_url = base_url.rstrip("/")
@@ -52,6 +57,8 @@ def build_guide(
     services = _services(incident, playbook, members)
     if services is not None:
         diagnosis = None
+    ended = None if incident.is_open else incident.resolved_at or incident.updated_at
+    searched = kibana.cohort(members, journeys or {}, ended, ORDERS_SHOWN)
     sections = (
         ("happened", _happened(incident, playbook, subjects, services, base_url), False),
         ("evidence", list[Line]() if services else _evidence(incident, process, diagnosis), False),
@@ -61,7 +68,7 @@ def build_guide(
         ("avoid", [Line(text) for text in playbook.guide.avoid], False),
         ("over_when", [Line(playbook.guide.over_when)] if playbook.guide.over_when else [], False),
         ("unknown", _unknown(incident, playbook, members, diagnosis), False),
-        ("orders", _orders(incident, members, base_url), False),
+        ("orders", _orders(incident, members, base_url, searched), False),
     )
     return Guide(
         incident=incident.id,
@@ -282,7 +289,9 @@ def _counts(suspect: Suspect) -> dict[str, object]:
     }
 
 
-def _orders(incident: Incident, members: Sequence[Member], base_url: str) -> Iterable[Line]:
+def _orders(
+    incident: Incident, members: Sequence[Member], base_url: str, searched: CohortUrl
+) -> Iterable[Line]:
     lines = [
         _order(order, member, base_url)
         for member in members
@@ -292,6 +301,10 @@ def _orders(incident: Incident, members: Sequence[Member], base_url: str) -> Ite
     if lines and more > 0:
         href = f"{base_url}/incidents/{quote(incident.id, safe='')}" if base_url else ""
         lines.append(Line(say("more_orders", count=more), href=href))
+    if searched.url:
+        cut = searched.searched < max(searched.given, _count(incident))
+        text = say("search_first", count=searched.searched) if cut else say("search")
+        lines.append(Line(text, href=searched.url))
     return lines
 
 

@@ -5,17 +5,27 @@ trimmed from its incident, by compare-and-set. A crash in between repeats the fi
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ordertrace_alerting.vocabulary import Signal
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.errors import Conflict, OrdertraceError
 from ordertrace_rules.guide import build_guide
+from ordertrace_rules.kibana import NO_KIBANA, Kibana
 from ordertrace_rules.rendering.json import guide_document
 from ordertrace_rules.rendering.markdown import render_markdown
 from ordertrace_rules.stores.protocol import Store
-from ordertrace_rules.vocabulary import LANGUAGES, Guide, Incident, Playbook, Transition, in_language
+from ordertrace_rules.vocabulary import (
+    LANGUAGES,
+    Guide,
+    Incident,
+    Journey,
+    Member,
+    Playbook,
+    Transition,
+    in_language,
+)
 
 BATCH = 200
 SAMPLE = 20  # members that a guide shows
@@ -24,7 +34,12 @@ log = logging.getLogger(__name__)
 
 
 def relay(
-    store: Store, catalogue: Catalogue, accept: Callable[[Signal], bool], base_url: str, now: int
+    store: Store,
+    catalogue: Catalogue,
+    accept: Callable[[Signal], bool],
+    base_url: str,
+    now: int,
+    kibana: Kibana = NO_KIBANA,
 ) -> int:
     """Hand every waiting transition to `accept`, which is durable on return. Returns how many there were."""
     relayed = 0
@@ -33,7 +48,7 @@ def relay(
         incident = versioned.value
         playbook = playbooks.get(incident.playbook) or _gone(incident)
         try:
-            guide = guide_of(store, catalogue, incident, playbook, base_url, now)
+            guide = guide_of(store, catalogue, incident, playbook, base_url, now, kibana)
             signals = [_signal(incident, playbook, transition, guide) for transition in incident.transitions]
         except OrdertraceError:
             raise
@@ -51,12 +66,34 @@ def relay(
 
 
 def guide_of(
-    store: Store, catalogue: Catalogue, incident: Incident, playbook: Playbook, base_url: str, now: int
+    store: Store,
+    catalogue: Catalogue,
+    incident: Incident,
+    playbook: Playbook,
+    base_url: str,
+    now: int,
+    kibana: Kibana = NO_KIBANA,
 ) -> Guide:
-    """The incident's guide as it stands at `now`."""
+    """The incident's guide as it stands at `now`, with links to the pages and into Kibana's search."""
     members = store.members(incident.id, ("open",), limit=SAMPLE) or store.members(incident.id, limit=SAMPLE)
     process = catalogue.processes.get(playbook.process)
-    return build_guide(incident, playbook, process, members, incident.diagnosis, now=now, base_url=base_url)
+    return build_guide(
+        incident,
+        playbook,
+        process,
+        members,
+        incident.diagnosis,
+        now=now,
+        base_url=base_url,
+        kibana=kibana,
+        journeys=journeys_of(store, playbook, members) if kibana.url else {},
+    )
+
+
+def journeys_of(store: Store, playbook: Playbook, members: Iterable[Member]) -> Mapping[str, Journey]:
+    """The journeys of an incident's members by subject, as the last tick left them."""
+    ids = [f"{playbook.process}:{member.subject}" for member in members]
+    return {versioned.value.subject: versioned.value for versioned in store.journeys(ids).values()}
 
 
 def _gone(incident: Incident) -> Playbook:

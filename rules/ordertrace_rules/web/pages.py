@@ -4,7 +4,7 @@ Made on the server; they refresh by ETag.
 """
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -16,11 +16,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.guide import WORDS_SHOWN
 from ordertrace_rules.incidents import acknowledge
-from ordertrace_rules.relay import guide_of
+from ordertrace_rules.kibana import CohortUrl, Kibana
+from ordertrace_rules.relay import guide_of, journeys_of
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import MINUTE, format_instant
-from ordertrace_rules.trace import as_pasted, orders_meant, trace_order
-from ordertrace_rules.vocabulary import Incident, Playbook, Text, in_language
+from ordertrace_rules.trace import Trace, as_pasted, orders_meant, trace_order
+from ordertrace_rules.vocabulary import Incident, Member, Playbook, Text, in_language
 from ordertrace_rules.web.access import check_form, form_token
 from ordertrace_rules.web.api import INCIDENT_STATES, name_of_person
 from ordertrace_rules.web.gantt import gantt
@@ -116,6 +117,10 @@ def _incident_page(service: Service, incident: Incident) -> str:
     members = service.store.members(incident.id, ("open",), MEMBERS) or service.store.members(
         incident.id, limit=MEMBERS
     )
+    journeys = (
+        journeys_of(service.store, playbook, members) if playbook and service.settings.kibana_url else {}
+    )
+    ended = None if incident.is_open else incident.resolved_at or incident.updated_at
     last_words = len(incident.diagnosis.last_words) if incident.diagnosis is not None else 0
     return render_template(
         "incident.html",
@@ -124,6 +129,7 @@ def _incident_page(service: Service, incident: Incident) -> str:
         guide=guide,
         members=members,
         last_words=min(last_words, WORDS_SHOWN),
+        searched=_search_of_members(service, incident, playbook, members),
     )
 
 
@@ -138,7 +144,32 @@ def _order_page(service: Service, order_id: str) -> str:
         sentence=order_sentence(trace, g.language),
         pictures=[(traced, picture) for traced, picture in pictures if picture is not None],
         events=trace.events[-LINES:],
+        search_href=_search_href(service, trace),
     )
+
+
+def _kibana(service: Service) -> Kibana:
+    return Kibana(service.settings.kibana_url, service.settings.namespace)
+
+
+def _search_of_members(
+    service: Service, incident: Incident, playbook: Playbook | None, members: Sequence[Member]
+) -> CohortUrl:
+    """The search for the log lines of the members that the page lists."""
+    kibana = _kibana(service)
+    known = journeys_of(service.store, playbook, members) if playbook is not None and kibana.url else None
+    ended = None if incident.is_open else incident.resolved_at or incident.updated_at
+    return kibana.cohort(members, known or {}, ended, MEMBERS)
+
+
+def _search_href(service: Service, trace: Trace) -> str:
+    """The search for this order's log lines, from its first to its last, or to now while a journey goes on."""
+    journey = trace.main.journey
+    started = journey.started_at if journey.started_at is not None else trace.now
+    start = trace.events[0].timestamp if trace.events else started
+    is_over = bool(trace.events) and all(traced.journey.ended_at is not None for traced in trace.journeys)
+    end = trace.events[-1].timestamp if is_over else None
+    return _kibana(service).order(trace.order_id, journey.refs, start, end)
 
 
 def _live(service: Service, render: Callable[[], str]) -> AnyResponse:
