@@ -4,7 +4,7 @@ Each step is one thing by name. Every request may be repeated and none depends o
 the same time, so that two setups at once end in the same state.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
@@ -102,7 +102,7 @@ def _index_template(cluster: Cluster, retention: int) -> Step:
     return _step("index template", templates.TEMPLATE, present, requests, _differs(kept, retention))
 
 
-def _index(cluster: Cluster, name: str, mapping: Mapping[str, Any]) -> Step:
+def _index(cluster: Cluster, name: str, mapping: Body) -> Step:
     body = templates.plain_index(mapping)
     present = _mappings(cluster, name)
     request = (
