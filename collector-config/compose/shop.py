@@ -1,11 +1,12 @@
 """The demo shop of docker-compose.yml: five services, a morning's orders, one promotion, then an order now and then.
 
-Its services write their events as JSON lines to /shop/<service>.events, the carrier its own plain text to
-/shop/carrier.log: Fluentd follows the former, the rules service the latter (see site/demo.yaml).
+Its services send their events where ORDERTRACE_TRANSPORT says. The carrier, which has no instrumentation, writes
+plain text to carrier.log in the given directory, where the rules service reads it (see demo/ordertrace.yaml).
 """
 
 import argparse
 import itertools
+import os
 import signal
 import sys
 import time
@@ -32,7 +33,7 @@ def start(processes: Processes) -> str:
         arguments = ["--data", str(processes.directory), "--threads", str(THREADS)]
         for peer in peers:
             arguments += [f"--{peer}", addresses[peer]]
-        shim = {**SHIM, "ORDERTRACE_TRANSPORT": f"file:{processes.directory / name}.events"}
+        shim = {**SHIM, "ORDERTRACE_TRANSPORT": os.environ["ORDERTRACE_TRANSPORT"]}
         processes.start(name, f"ordertrace_shop.{name}", arguments, None if name == "carrier" else shim)
         addresses[name] = processes.addresses(name, START)["http"]
     return addresses["storefront"]
