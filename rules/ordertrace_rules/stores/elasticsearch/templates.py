@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.identity import ABSENT_IDS
-from ordertrace_rules.stores.elasticsearch.arrival import ARRIVAL_SCRIPT
+from ordertrace_rules.stores.elasticsearch.arrival_script import ARRIVAL_SCRIPT
 from ordertrace_rules.stores.elasticsearch.indices import KEYWORD, STORED, Mapped
 from ordertrace_rules.times import DAY, HOUR, MINUTE, NS
 
