@@ -117,10 +117,6 @@ def _incident_page(service: Service, incident: Incident) -> str:
     members = service.store.members(incident.id, ("open",), MEMBERS) or service.store.members(
         incident.id, limit=MEMBERS
     )
-    journeys = (
-        journeys_of(service.store, playbook, members) if playbook and service.settings.kibana_url else {}
-    )
-    ended = None if incident.is_open else incident.resolved_at or incident.updated_at
     last_words = len(incident.diagnosis.last_words) if incident.diagnosis is not None else 0
     return render_template(
         "incident.html",
