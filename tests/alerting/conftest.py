@@ -1,10 +1,12 @@
 """What the alerting tests share: a clock to set, a target to script, and a pipeline on each store."""
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from elasticsearch import Elasticsearch
 
 from ordertrace_alerting.config import alerting_config
 from ordertrace_alerting.memory_store import MemoryAlertStore
@@ -12,13 +14,40 @@ from ordertrace_alerting.pipeline import Pipeline, TickResult
 from ordertrace_alerting.sqlite_store import SqliteAlertStore
 from ordertrace_alerting.store import AlertStore
 from ordertrace_alerting.vocabulary import Delivery, Message, Notification, Ok, Result, Signal
+from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
+from ordertrace_rules.stores.elasticsearch.cluster import Cluster
+from ordertrace_rules.stores.elasticsearch.indices import KINDS
 
 NS = 1_000_000_000
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def alert_cluster(elasticsearch_url: str) -> Iterator[Cluster]:
+    """A cluster with an index for alerts that is this process's alone."""
+    with Elasticsearch(elasticsearch_url) as client:
+        cluster = Cluster(client, f"test-{uuid.uuid4().hex}")
+        settings = {"number_of_shards": 1, "number_of_replicas": 0}
+        index = cluster.index("alerts")
+        client.indices.create(index=index, mappings=KINDS["alerts"], settings=settings)
+        yield cluster
+        client.indices.delete(index=index)
+
+
+@pytest.fixture
+def empty_alert_cluster(alert_cluster: Cluster) -> Cluster:
+    alert_cluster.written(alert_cluster.index("alerts"))  # by the test before, which may have had its own
+    alert_cluster.delete_by_query(alert_cluster.index("alerts"), {"match_all": {}})
+    return alert_cluster
+
+
+@pytest.fixture(params=["memory", "sqlite", "elasticsearch"])
 def alert_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AlertStore]:
-    store = MemoryAlertStore() if request.param == "memory" else SqliteAlertStore(tmp_path / "alerts.db")
+    stores: dict[str, Callable[[], AlertStore]] = {
+        "memory": MemoryAlertStore,
+        "sqlite": lambda: SqliteAlertStore(tmp_path / "alerts.db"),
+        "elasticsearch": lambda: ElasticsearchAlertStore(request.getfixturevalue("empty_alert_cluster")),
+    }
+    store = stores[request.param]()
     yield store
     store.close()
 

@@ -99,10 +99,8 @@ KINDS: Mapping[str, Mapped] = {
     "alerts": _mapping(
         kind=KEYWORD,  # signal | group | delivery | attempt
         id=KEYWORD,
-        at=LONG,
-        position=LONG,
-        routed=BOOLEAN,
-        due=LONG,
+        at=LONG,  # when a signal came, when an attempt was made
+        due=LONG,  # of a signal until it is routed, and of a group
         flushed=LONG,
         incidents=KEYWORD,
         group=KEYWORD,
@@ -112,10 +110,10 @@ KINDS: Mapping[str, Mapped] = {
         created=LONG,
         state=KEYWORD,
         next_attempt=LONG,
-        claimable=LONG,
-        hold=LONG,
+        claimed=LONG,  # until when
+        hold=LONG,  # until when
         finished=LONG,
-        delivery=KEYWORD,
+        delivery=KEYWORD,  # its own key, or that of the delivery which was attempted
     ),
 }
 
