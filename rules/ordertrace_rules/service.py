@@ -23,7 +23,8 @@ from ordertrace_rules.intake.mapping_file import load_mappings
 from ordertrace_rules.relay import relay
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.settings import Settings
-from ordertrace_rules.stores.opening import open_store
+from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
+from ordertrace_rules.stores.opening import open_cluster, open_store
 from ordertrace_rules.stores.protocol import Store, Views
 from ordertrace_rules.times import MINUTE, NS
 
@@ -75,7 +76,9 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
 
 
 def open_alert_store(settings: Settings) -> AlertStore:
-    """The outbox, in the same file as the rules' own store."""
+    """The outbox, in the same file or cluster as the rules' own store. Raises StoreUnavailable."""
+    if settings.store == "elasticsearch":
+        return ElasticsearchAlertStore(open_cluster(settings))
     return MemoryAlertStore() if settings.store == "memory" else SqliteAlertStore(settings.sqlite_path)
 
 

@@ -189,6 +189,13 @@ def variable_of(setting: Field) -> str:
     return PREFIX + setting.name.upper() if isinstance(kind, _FROM_TEXT) else ""
 
 
+SECRET_VARIABLES = tuple(
+    variable_of(each) for each in SETTINGS if isinstance(each.kind, String) and each.kind.secret
+)
+FILE_SUFFIX = "_FILE"
+"""A secret's variable with this suffix names a file that holds it."""
+
+
 def data_of(setting: Field, text: str) -> Any:
     """The text of an environment variable as the file would have it: lists are divided at commas."""
     if isinstance(setting.kind, Listing):

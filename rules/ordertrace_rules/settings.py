@@ -2,7 +2,8 @@
 
 The file is the one given, else the one that ORDERTRACE_CONFIG names, else ./ordertrace.yaml if it is there.
 A variable ORDERTRACE_<NAME> wins over the file; an empty one counts as not set. Paths in the file are relative
-to the file, paths in the environment to the working directory.
+to the file, paths in the environment to the working directory. A secret may lie in a file of its own, which
+ORDERTRACE_<NAME>_FILE names: so that it stands in no environment.
 """
 
 import difflib
@@ -20,7 +21,15 @@ from ordertrace_rules.aliases import DEFAULT_KINDS, AliasKind
 from ordertrace_rules.completeness import CompletenessRules, Judgement
 from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.fields import Reading
-from ordertrace_rules.setting_table import CONFIG, PREFIX, SETTINGS, data_of, variable_of
+from ordertrace_rules.setting_table import (
+    CONFIG,
+    FILE_SUFFIX,
+    PREFIX,
+    SECRET_VARIABLES,
+    SETTINGS,
+    data_of,
+    variable_of,
+)
 from ordertrace_rules.yamlfile import NodePath, Place, Span, YamlDocument, load_yaml
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
@@ -91,7 +100,7 @@ class Settings:
 
 def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the file and the environment. Raises ConfigError with every mistake of both."""
-    environ = os.environ if environ is None else environ
+    environ, unread = _with_secret_files(os.environ if environ is None else environ)
     try:
         document = _document(config, environ)
     except ConfigError as error:
@@ -103,7 +112,7 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     _check_alerting(values.get("alerting") or {}, of_file)
     _check_open_doors(values, of_file, of_environment)
     problems = [*of_file.problems, *(replace(p, line=0) for p in of_environment.problems)]
-    problems += _misspelt(environ)
+    problems += [*unread, *_misspelt(environ)]
     if problems:
         raise ConfigError([_without_secrets(p) for p in problems])
     return _build(values, document)
@@ -159,6 +168,32 @@ def _environment_document(environ: Mapping[str, str]) -> YamlDocument:
         (s.name,): Place(span, span) for s, span in zip(given, spans, strict=True)
     }
     return YamlDocument("environment", data, lines, places)
+
+
+def _with_secret_files(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[Problem]]:
+    """The environment with the secrets that lie in files, and the files that cannot be read."""
+    read: dict[str, str] = {}
+    problems: list[Problem] = []
+    for variable in SECRET_VARIABLES:
+        name = variable + FILE_SUFFIX
+        if not environ.get(name):
+            continue
+        if environ.get(variable):
+            fix = f"set {variable} or {name}, not both"
+            problems.append(Problem("environment", 0, name, f"{variable} is given twice", fix))
+            continue
+        try:
+            read[variable] = Path(environ[name]).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            fix = "name a file that this program may read, with the secret in it and nothing else"
+            problems.append(Problem("environment", 0, f"{name}={environ[name]}", f"{name}: {said}", fix))
+    known = {
+        k: v
+        for k, v in environ.items()
+        if k.removesuffix(FILE_SUFFIX) not in SECRET_VARIABLES or k in SECRET_VARIABLES
+    }
+    return {**known, **read}, problems
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[Problem]:

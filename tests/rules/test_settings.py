@@ -131,7 +131,7 @@ def test_the_file_is_the_one_given_else_the_named_else_the_one_at_hand(
         ("forward_port: off\n", "forward_port: off", "a whole number", "or null"),
         ("host: 0.0.0.0\n", "host: 0.0.0.0", "beyond this machine without “token”", "ORDERTRACE_TOKEN"),
         ("forward_host: '::'\n", "forward_host: '::'", "without “forward_shared_key”", "forward_shared_key"),
-        ("store: redis\n", "store: redis", "“redis” is not known", "sqlite, memory"),
+        ("store: redis\n", "store: redis", "“redis” is not known", "sqlite, elasticsearch, memory"),
         ("tick_interval: 0s\n", "tick_interval: 0s", "zero", "2h"),
         ("time_scale: 0\n", "time_scale: 0", "above 0", "such as 1"),
         ("public_url: trace.example.com\n", "public_url: trace.example.com", "form", "https://"),
@@ -227,3 +227,18 @@ def test_every_setting_is_documented_with_its_variable(setting: object) -> None:
     name, variable = setting.name, variable_of(setting)  # type: ignore[attr-defined, arg-type]
     assert f"`{name}`" in text
     assert not variable or f"`{variable}`" in text
+
+
+def test_a_secret_may_lie_in_a_file_that_a_variable_names(tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("s3cret-of-a-file\n", encoding="utf-8")
+    environ = {"ORDERTRACE_TOKEN_FILE": str(secret), "ORDERTRACE_ES_PASSWORD_FILE": str(secret)}
+    settings = load_settings(None, environ)
+    assert (settings.token, settings.es_password) == ("s3cret-of-a-file", "s3cret-of-a-file")
+    assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize("also", [{"ORDERTRACE_TOKEN": "x"}, {}])
+def test_a_secret_given_twice_or_in_no_file_is_a_mistake(tmp_path: Path, also: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="ORDERTRACE_TOKEN_FILE"):
+        load_settings(None, {"ORDERTRACE_TOKEN_FILE": str(tmp_path / "none"), **also})

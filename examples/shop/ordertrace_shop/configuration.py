@@ -1,17 +1,22 @@
 """What a site would write in `ordertrace.yaml`, for this shop: time runs 720 times as fast as in the playbooks."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 TIME_SCALE = 720  # 2 h pass in 10 s
 CARRIER_MAPPING = Path(__file__).parent / "carrier_mapping.yaml"
 
 
-def write_configuration(directory: Path, webhook_url: str, webhook_secret: str) -> Path:
-    """Write the rules service's configuration into `directory`; return the file."""
+def write_configuration(
+    directory: Path, webhook_url: str, webhook_secret: str, store: Mapping[str, str] | None = None
+) -> Path:
+    """Write the rules service's configuration into `directory`; return the file.
+
+    `store` holds the settings of the store; without them it is a SQLite file in `directory`.
+    """
     settings: dict[str, object] = {
-        "store": "sqlite",
-        "sqlite_path": str(directory / "ordertrace.db"),
+        **(store or {"store": "sqlite", "sqlite_path": str(directory / "ordertrace.db")}),
         "port": 0,
         "forward_port": 0,
         "tick_interval": "500ms",

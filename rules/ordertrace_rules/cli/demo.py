@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ import click
 import httpx
 from rich.console import Console
 
+from ordertrace_rules.cli.context import Context
+from ordertrace_rules.stores.elasticsearch.cluster import Cluster, connect
+from ordertrace_rules.stores.elasticsearch.removal import remove
+from ordertrace_rules.stores.elasticsearch.setup import install
 from ordertrace_shop import customers, stack
 from ordertrace_shop.configuration import TIME_SCALE, write_configuration
 from ordertrace_shop.customers import Placed, Wish
@@ -91,7 +96,15 @@ class Scene:
 @click.option(
     "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of the guide."
 )
-def demo(load: int, orders: int, leave: bool, form: str, language: str) -> None:
+@click.option(
+    "--store",
+    type=click.Choice(["sqlite", "elasticsearch"]),
+    default="sqlite",
+    show_default=True,
+    help="Where the rules service keeps everything: a file, or the cluster of the setting es_url.",
+)
+@click.pass_obj
+def demo(context: Context, load: int, orders: int, leave: bool, form: str, language: str, store: str) -> None:
     """The main job on this machine, in about a minute: a promotion, stuck orders, and the guide that says why.
 
     Starts the rules service and a shop of five services, each a process of its own, and buys from it. Nothing is
@@ -102,6 +115,7 @@ def demo(load: int, orders: int, leave: bool, form: str, language: str) -> None:
       ordertrace demo
       ordertrace demo --load 1
       ordertrace demo --exit --format json
+      ORDERTRACE_ES_URL=http://127.0.0.1:9200 ordertrace demo --store elasticsearch
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -109,7 +123,7 @@ def demo(load: int, orders: int, leave: bool, form: str, language: str) -> None:
     screen = Screen(Console(stderr=form == "json"))
     began = time.monotonic()
     try:
-        with _scene(screen, threads=max(8, load + 4)) as scene:
+        with _store(context, store) as chosen, _scene(screen, max(8, load + 4), chosen) as scene:
             result = _play(scene, load, orders, language)
             result["seconds"] = round(time.monotonic() - began, 1)
             if form == "json":
@@ -121,7 +135,27 @@ def demo(load: int, orders: int, leave: bool, form: str, language: str) -> None:
 
 
 @contextmanager
-def _scene(screen: Screen, threads: int) -> Generator[Scene]:
+def _store(context: Context, store: str) -> Generator[Mapping[str, str] | None]:
+    """The settings of the store: None for a file of the demo's own, else a namespace in the cluster, set up for
+    it and removed at the end. User and password reach the rules service by the environment."""
+    if store == "sqlite":
+        yield None
+        return
+    settings = context.settings
+    namespace = f"demo_{uuid.uuid4().hex[:8]}"
+    cluster = Cluster(connect(settings), namespace)
+    try:
+        cluster.ask(lambda: install(cluster.client, namespace, settings.retention))
+        try:
+            yield {"store": "elasticsearch", "es_url": settings.es_url, "es_namespace": namespace}
+        finally:
+            cluster.ask(lambda: remove(cluster.client, namespace))
+    finally:
+        cluster.client.close()
+
+
+@contextmanager
+def _scene(screen: Screen, threads: int, store: Mapping[str, str] | None) -> Generator[Scene]:
     """Everything started; all of it ended, and the directory removed, on the way out."""
     secret = new_secret()
     with ExitStack() as exits:
@@ -133,7 +167,7 @@ def _scene(screen: Screen, threads: int) -> Generator[Scene]:
             signal.signal, signal.SIGINT, signal.SIG_IGN
         )  # a second Ctrl-C leaves nothing half done
         client = exits.enter_context(httpx.Client(trust_env=False, timeout=10))
-        configuration = write_configuration(directory, receiver.url, secret)
+        configuration = write_configuration(directory, receiver.url, secret, store)
         with screen.working("starting the rules service and five services of a shop"):
             addresses = stack.start(processes, configuration, threads)
         yield Scene(processes, addresses, receiver, client, screen)

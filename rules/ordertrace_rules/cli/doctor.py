@@ -16,6 +16,7 @@ from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import ConfigError, OrdertraceError
 from ordertrace_rules.service import Service
 from ordertrace_rules.settings import Settings
+from ordertrace_rules.stores.opening import store_place
 from ordertrace_rules.times import DAY, MINUTE, NS, format_duration, format_instant
 
 SILENT_AFTER = 10 * MINUTE
@@ -78,7 +79,7 @@ def _checks(context: Context) -> Iterator[Check]:
 
 
 def _store(service: Service) -> Iterator[Check]:
-    where = service.settings.sqlite_path if service.settings.store == "sqlite" else "memory"
+    where = store_place(service.settings)
     yield Check("store", "ok", f"{where}: {service.store.count_events()} events")
 
 

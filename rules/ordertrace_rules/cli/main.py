@@ -18,8 +18,10 @@ from ordertrace_rules.cli.ingest import ingest
 from ordertrace_rules.cli.lint import lint
 from ordertrace_rules.cli.schema import schema
 from ordertrace_rules.cli.serve import serve
+from ordertrace_rules.cli.setup import setup
 from ordertrace_rules.cli.store import store
 from ordertrace_rules.cli.trace import trace
+from ordertrace_rules.cli.worker import worker
 from ordertrace_rules.errors import ConfigError, OrdertraceError
 
 EPILOG = """\b
@@ -77,7 +79,9 @@ for command in (
     lint,
     schema,
     serve,
+    setup,
     store,
     trace,
+    worker,
 ):
     ordertrace.add_command(command)

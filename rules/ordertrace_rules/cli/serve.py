@@ -21,6 +21,7 @@ from ordertrace_rules.intake.tail import FileTail
 from ordertrace_rules.scheduler import Lease, Scheduler
 from ordertrace_rules.service import Service, open_service
 from ordertrace_rules.settings import Settings
+from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.times import NS
 from ordertrace_rules.web.app import create_app
@@ -29,6 +30,7 @@ WEB_THREADS = 8
 WEB_CONNECTIONS = 1_000  # idle tabs and scrapers hold theirs; a thread is busy only for a request
 ALERT_INTERVAL = 0.5  # seconds
 RETENTION_INTERVAL = 3600.0  # seconds
+LEAST_LEASE = 10.0  # seconds after which a standby takes over from a worker that fell silent
 log = logging.getLogger("ordertrace")
 
 
@@ -54,11 +56,9 @@ def serve(
     context: Context, host: str | None, port: int | None, ready_file: Path | None, log_level: str
 ) -> None:
     """Run the rules service until it is stopped (Ctrl-C or SIGTERM)."""
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_terminal(log_level)
     settings = context.settings_with(host=host, port=port)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = stopped_by_signal()
     listener = _listen(settings.host, settings.port)
     settings = _with_real_port(settings, listener)
     with open_service(settings) as service, _running(service, listener) as addresses:
@@ -69,6 +69,19 @@ def serve(
             _write_whole(ready_file, json.dumps(addresses))
         stop.wait()
         log.info("stopping: what is under way is finished first")
+
+
+def log_to_terminal(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("elastic_transport").setLevel(logging.WARNING)  # it tells of every request
+
+
+def stopped_by_signal() -> threading.Event:
+    """What Ctrl-C and SIGTERM set."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
 
 
 @contextmanager
@@ -84,13 +97,7 @@ def _running(service: Service, listener: socket.socket) -> Generator[dict[str, s
             clear_untrusted_proxy_headers=True,
         )
         stack.callback(web.close)
-        deliveries = Scheduler(lambda: _deliver(service), None, ALERT_INTERVAL, service.alert_pulse)
-        ttl = max(10.0, 3 * settings.tick_interval / NS)
-        ticks = Scheduler(service.tick, Lease(service.store, ttl), settings.tick_interval / NS, service.pulse)
-        retention = Scheduler(lambda: _expire(service), None, RETENTION_INTERVAL)
-        for scheduler in (deliveries, ticks, retention):
-            scheduler.start()
-            stack.callback(scheduler.stop)
+        start_schedules(service, stack)
         forward = _start_forward(service, stack)
         for tailed in settings.tail:
             mapping = service.intake.mappings.name_of(tailed.mapping) if tailed.mapping else None
@@ -101,6 +108,18 @@ def _running(service: Service, listener: socket.socket) -> Generator[dict[str, s
             stack.callback(tail.stop)
         threading.Thread(target=web.run, name="ordertrace-web", daemon=True).start()
         yield {"http": settings.public_url, "forward": forward}
+
+
+def start_schedules(service: Service, stack: ExitStack) -> None:
+    """Deliveries, ticks and retention, each in a thread of its own, until the stack is left."""
+    interval = service.settings.tick_interval / NS
+    deliveries = Scheduler(lambda: _deliver(service), None, ALERT_INTERVAL, service.alert_pulse)
+    lease = Lease(service.store, max(LEAST_LEASE, 3 * interval))
+    ticks = Scheduler(service.tick, lease, interval, service.pulse)
+    retention = Scheduler(lambda: _expire(service), None, RETENTION_INTERVAL)
+    for scheduler in (deliveries, ticks, retention):
+        scheduler.start()
+        stack.callback(scheduler.stop)
 
 
 def _start_forward(service: Service, stack: ExitStack) -> str:
@@ -122,8 +141,8 @@ def _start_forward(service: Service, stack: ExitStack) -> str:
 
 
 def _expire(service: Service) -> TickReport:
-    """Forget orders that ended long ago. Elasticsearch does this by itself; memory does not last so long."""
-    if isinstance(service.store, SqliteStore):
+    """Forget orders that ended long ago; memory does not last so long."""
+    if isinstance(service.store, SqliteStore | ElasticsearchStore):
         deleted = service.store.expire(service.clock.now() - service.settings.retention)
         if deleted:
             log.info("%d events of orders that ended long ago were deleted (setting: retention)", deleted)

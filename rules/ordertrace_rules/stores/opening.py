@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.settings import Settings
+from ordertrace_rules.stores.elasticsearch.cluster import Cluster, connect
+from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
+from ordertrace_rules.stores.elasticsearch.views import ElasticsearchViews
 from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
 from ordertrace_rules.stores.protocol import Store, Views
 from ordertrace_rules.stores.sqlite import SqliteStore
@@ -22,10 +25,17 @@ class OpenStore:
 
 
 def open_store(settings: Settings) -> OpenStore:
-    """Open, or make, the store of `settings.store`; its directory has to be there. Raises StoreUnavailable."""
+    """Open, or make, the store of `settings.store`; its directory has to be there, or its cluster set up.
+
+    Raises StoreUnavailable.
+    """
     if settings.store == "memory":
         memory = MemoryStore()
         return OpenStore(memory, MemoryViews(memory))
+    if settings.store == "elasticsearch":
+        cluster = open_cluster(settings)
+        elastic = ElasticsearchStore(cluster)
+        return OpenStore(elastic, ElasticsearchViews(elastic))
     directory = settings.sqlite_path.parent
     if not directory.is_dir():
         raise StoreUnavailable(
@@ -34,6 +44,17 @@ def open_store(settings: Settings) -> OpenStore:
         )
     store = SqliteStore(settings.sqlite_path)
     return OpenStore(store, SqliteViews(store))
+
+
+def open_cluster(settings: Settings) -> Cluster:
+    """The cluster of the settings, once it answers and is set up. Raises StoreUnavailable."""
+    cluster = Cluster(connect(settings), settings.es_namespace)
+    try:
+        cluster.require_setup()
+    except BaseException:
+        cluster.client.close()
+        raise
+    return cluster
 
 
 def require_store(settings: Settings) -> None:
@@ -47,8 +68,8 @@ def require_store(settings: Settings) -> None:
 
 def store_place(settings: Settings) -> str:
     """Where the store is, for a person."""
-    return (
-        str(settings.sqlite_path.absolute())
-        if settings.store == "sqlite"
-        else "memory, which ends with a program"
-    )
+    if settings.store == "elasticsearch":
+        return f"{settings.es_url}, namespace {settings.es_namespace}"
+    if settings.store == "memory":
+        return "memory, which ends with a program"
+    return str(settings.sqlite_path.absolute())

@@ -21,7 +21,7 @@ from ordertrace_rules.errors import Conflict, StoreUnavailable
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.stores.codec import DocumentError
 from ordertrace_rules.stores.database import chunks, plain
-from ordertrace_rules.stores.elasticsearch.indices import event_stream, index_name
+from ordertrace_rules.stores.elasticsearch.indices import KINDS, event_stream, index_name
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -104,6 +104,16 @@ class Cluster:
 
     def index(self, kind: str) -> str:
         return index_name(kind, self.namespace)
+
+    def require_setup(self) -> None:
+        """Raises StoreUnavailable where the stream or an index is not there."""
+        names = [self.events, *(self.index(kind) for kind in KINDS)]
+        missing = [n for n in names if not self.ask(lambda n=n: self.client.indices.exists(index=n))]
+        if missing:
+            raise StoreUnavailable(
+                f"Elasticsearch at {self.place} has no {', '.join(missing)}: run `ordertrace setup elasticsearch`, "
+                "or set es_namespace (ORDERTRACE_ES_NAMESPACE) to the one that was set up"
+            )
 
     # reading ------------------------------------------------------------------------------------------
     def get(self, index: str, ids: Iterable[str]) -> dict[str, Hit]:
