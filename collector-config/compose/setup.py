@@ -24,7 +24,10 @@ HERE = Path(__file__).resolve().parent
 ROLES = HERE / "roles"
 SAVED_OBJECTS = HERE.parent / "kibana" / "ordertrace.ndjson"
 SECRETS = Path(os.environ.get("SECRETS_DIR", "/run/secrets"))
-USERS = {"ordertrace": "ordertrace_es_password", "ordertrace_fluentd": "fluentd_es_password"}  # each has its role
+USERS = {
+    "ordertrace": "ordertrace_es_password",
+    "ordertrace_fluentd": "fluentd_es_password",
+}  # each has its role
 PATIENCE = 120.0  # seconds; a server that is up may still be busy with its own indices
 BOUNDARY = "----ordertrace-saved-objects"
 
