@@ -27,11 +27,13 @@ path.repo: ["$folder/snapshots"]
 xpack.security.enabled: false
 cluster.routing.allocation.disk.threshold_enabled: false
 Y
+# The first compiler only: for the short life of a test server that starts it in half the time.
 cat >"$folder/config/jvm.options" <<Y
 -Xms$heap
 -Xmx$heap
 -XX:-AlwaysPreTouch
 -XX:+UseSerialGC
+-XX:TieredStopAtLevel=1
 -Djava.io.tmpdir=$folder/tmp
 --add-modules=jdk.incubator.vector
 Y

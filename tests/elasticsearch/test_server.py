@@ -5,6 +5,11 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+# Starting a server takes 8 s on a free machine, and many times that on a busy one.
+pytestmark = pytest.mark.timeout(300)
+
 
 def _call(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     data = None if body is None else json.dumps(body).encode()
