@@ -145,7 +145,8 @@ def _expire(service: Service) -> TickReport:
     if isinstance(service.store, SqliteStore | ElasticsearchStore):
         deleted = service.store.expire(service.clock.now() - service.settings.retention)
         if deleted:
-            log.info("%d events of orders that ended long ago were deleted (setting: retention)", deleted)
+            what = "events" if isinstance(service.store, SqliteStore) else "journeys"
+            log.info("%d %s of orders that ended long ago were deleted (setting: retention)", deleted, what)
     return TickReport()
 
 

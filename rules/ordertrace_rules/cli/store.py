@@ -1,4 +1,4 @@
-"""`ordertrace store`: look after the SQLite store: backup, restore, retention."""
+"""`ordertrace store`: look after the store: backup and restore of SQLite's file, retention."""
 
 import json
 import time
@@ -10,6 +10,7 @@ import click
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.stores.backup import Contents, back_up, contents
 from ordertrace_rules.stores.backup import restore as restore_backup
+from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.opening import require_store
 from ordertrace_rules.stores.retention import Expired
 from ordertrace_rules.stores.sqlite import SqliteStore
@@ -30,7 +31,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 @click.group()
 def store() -> None:
-    """Look after the SQLite store: backup, restore, retention."""
+    """Look after the store: backup and restore of SQLite's file, retention."""
 
 
 @store.command(
@@ -87,11 +88,11 @@ def expire(context: Context, older_than: int | None, include_open: bool, dry_run
     keeps its size: the room is used again.
     """
     age = context.settings.retention if older_than is None else older_than
-    opened = SqliteStore(_path(context, must_exist=True))
-    try:
-        expired = opened.expire_all(time.time_ns() - age, not include_open, dry_run=dry_run)
-    finally:
-        opened.close()
+    require_store(context.settings)
+    with context.open_store() as opened:
+        if not isinstance(opened.store, SqliteStore | ElasticsearchStore):
+            raise click.UsageError(f"the store is {context.settings.store}, which ends with a program")
+        expired = opened.store.expire_all(time.time_ns() - age, not include_open, dry_run=dry_run)
     if output == "json":
         click.echo(json.dumps({"dry_run": dry_run, **asdict(expired)}))
     else:

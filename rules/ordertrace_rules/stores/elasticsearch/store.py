@@ -29,6 +29,7 @@ from ordertrace_rules.stores.elasticsearch.event_documents import (
     safe_document,
 )
 from ordertrace_rules.stores.elasticsearch.member_counts import count_members
+from ordertrace_rules.stores.elasticsearch.retention import expire
 from ordertrace_rules.stores.protocol import (
     Appended,
     Arrivals,
@@ -38,6 +39,7 @@ from ordertrace_rules.stores.protocol import (
     Version,
     Versioned,
 )
+from ordertrace_rules.stores.retention import Expired
 from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, MemberStatus
 
 T = TypeVar("T")
@@ -69,6 +71,14 @@ class ElasticsearchStore:
     def batch(self) -> AbstractContextManager[None]:
         """Each write is durable by itself."""
         return nullcontext()
+
+    def expire(self, before: int, keep_open: bool = True) -> int:
+        """Forget the journeys of orders that ended, and of which nothing was heard since `before`; how many."""
+        return self.expire_all(before, keep_open).journeys
+
+    def expire_all(self, before: int, keep_open: bool = True, *, dry_run: bool = False) -> Expired:
+        """`expire`, telling what was deleted, or with `dry_run` what would be."""
+        return expire(self.cluster, before, keep_open=keep_open, dry_run=dry_run)
 
     # events -------------------------------------------------------------------------------------------
     def append(self, events: Sequence[Event]) -> Appended:
