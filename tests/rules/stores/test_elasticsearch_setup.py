@@ -349,7 +349,7 @@ STRANGE: list[dict[str, Any]] = [
     {"event.duration": "soon", "event.sequence": {"a": 1}, "order.amount": "12,50", "event.ingested": "now"},
     {"unknown": {"a": 1}, "unknown.b": "x", "kubernetes": [{"x": [1, {"y": 2}]}]},
     {"unknown": "x", "unknown.b": {"c": 1}},
-    {"labels": {"a": "x", "a.b": "y", "a.b.c": {"d": "z"}}, "labels.a.b": 1},
+    {"labels": {"a": "x", "a.b": "y", "a.b.c": {"d": "z"}}, "labels.a.e": 1},
     {"labels": {"list": ["a", 1, None], "objects": [{"a": 1}], "empty": {}, "no": None, "number": 1.5}},
     {"": 1, " ": 1, ".": 1, "a.": 1, ".a": 1, "a..b": 1, "order.": 1, "order..id": 1, "labels..": 1},
     {"order": {"": 1, " ": 2, "id.": 3, "refs": {"": 4}}},
@@ -360,18 +360,16 @@ STRANGE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("record", STRANGE, ids=lambda record: json.dumps(record)[:40])
-def test_no_record_is_refused_for_the_shape_of_its_fields_and_none_of_it_is_lost(
-    site: Site, record: dict[str, Any]
-) -> None:
+def test_no_record_is_refused_for_the_shape_of_its_fields_and_none_of_it_is_lost(site: Site) -> None:
     site.install()
     site.create({"labels.a": "first", "labels.list": "first"})
-    stored = site.create(record)
-    moved = stored.pop(templates.EXTRA, {})
-    kept = {**dict(events.flatten(stored)), **dict(events.flatten(moved))}
-    sent = dict(events.flatten({k: v for k, v in record.items() if k != templates.EXTRA}))
-    sent |= dict(events.flatten(record.get(templates.EXTRA, {})))
-    assert {name: kept.get(name, "lost") for name in sent} == sent
+    for record in STRANGE:
+        stored = site.create(record)
+        moved = stored.pop(templates.EXTRA, {})
+        kept = {**dict(events.flatten(stored)), **dict(events.flatten(moved))}
+        sent = dict(events.flatten({k: v for k, v in record.items() if k != templates.EXTRA}))
+        sent |= dict(events.flatten(record.get(templates.EXTRA, {})))
+        assert {name: kept.get(name, "lost") for name in sent} == sent
 
 
 def test_labels_beyond_the_limit_are_stored_and_not_indexed(

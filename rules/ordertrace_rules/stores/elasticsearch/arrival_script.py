@@ -14,8 +14,11 @@ from typing import Final
 ARRIVAL_SCRIPT: Final = """\
 String text(def value) {
   if (value == null || value instanceof Map || value instanceof List) return '';
-  if (value instanceof Double && value == Math.rint(value) && Math.abs(value) < 1e300)
-    return new BigDecimal(value).toBigInteger().toString();
+  if (value instanceof Double) {
+    double number = (double) value;
+    if (number == Math.rint(number) && Math.abs(number) < 1e300)
+      return BigDecimal.valueOf(number).toBigInteger().toString();
+  }
   return value.toString();
 }
 
@@ -41,9 +44,14 @@ boolean isFlat(def value) {
 }
 
 boolean isName(String key) {
-  if (key.isEmpty() || key.endsWith('.')) return false;
-  for (String part : key.splitOnToken('.')) if (part.trim().isEmpty()) return false;
-  return true;
+  boolean blank = true;
+  for (int i = 0; i < key.length(); i++) {
+    if (key.charAt(i) == (char) '.') {
+      if (blank) return false;
+      blank = true;
+    } else if (!Character.isWhitespace((int) key.charAt(i))) blank = false;
+  }
+  return !blank;
 }
 
 boolean isBelow(String name, List open) {
@@ -53,27 +61,27 @@ boolean isBelow(String name, List open) {
 
 /* Fills `flat` with the known fields by dotted name, and takes what does not fit out into `misfits`. */
 void read(Map from, String prefix, Map flat, Map misfits, Map params) {
-  List gone = new ArrayList();
-  for (def entry : from.entrySet()) {
+  Iterator entries = from.entrySet().iterator();  /* its remove() takes an empty name, a map's does not */
+  while (entries.hasNext()) {
+    def entry = entries.next();
     String name = prefix + entry.getKey();
     def value = entry.getValue();
     boolean open = isBelow(name, params.open);
-    if (name == 'ordertrace.extra' || !isName((String) entry.getKey())) {
-      gone.add(entry.getKey());
-    } else if (params.objects.contains(name)) {
+    boolean fits = isName((String) entry.getKey());
+    if (name == 'ordertrace.extra') {
+      fits = false;
+    } else if (fits && (open && value instanceof Map || params.objects.contains(name))) {
+      fits = value == null || value instanceof Map;
       if (value instanceof Map) read(value, name + '.', flat, misfits, params);
-      else if (value != null) gone.add(entry.getKey());
-    } else if (open && value instanceof Map) {
-      read(value, name + '.', flat, misfits, params);
-    } else if (open || params.leaves.contains(name)) {
-      if (isFlat(value)) flat[name] = value;
-      else gone.add(entry.getKey());
+    } else if (fits && (open || params.leaves.contains(name))) {
+      fits = isFlat(value);
+      if (fits) flat[name] = value;
     }
-  }
-  for (String key : gone) {
-    def value = from.remove(key);
-    if (prefix + key == 'ordertrace.extra' && value instanceof Map) misfits.putAll(value);
-    else misfits[prefix + key] = value;
+    if (!fits) {
+      entries.remove();
+      if (name == 'ordertrace.extra' && value instanceof Map) misfits.putAll(value);
+      else misfits[name] = value;
+    }
   }
 }
 
