@@ -4,6 +4,7 @@ import html
 import re
 import threading
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 
@@ -300,3 +301,32 @@ def test_raw_lines_and_last_words_are_folded_so_that_the_cause_is_near(client) -
     assert counted.count("<li>") >= 2
     assert "<code>" not in counted and "The last word of" not in counted
     assert "lock wait timeout exceeded" in behind
+
+
+def test_an_order_and_an_incident_lead_into_kibana(make_scene) -> None:
+    client = make_scene(ORDERTRACE_KIBANA_URL="https://k.example/s/ops/").morning().client()
+    link = re.compile(
+        r'<a href="(https://k\.example/s/ops/app/discover#/\?_g=[\w.~%-]+&amp;_a=[\w.~%-]+)">(.*?)</a>'
+    )
+    [(order, said)] = link.findall(client.get("/orders/SO-1").text)
+    assert said == "Search in Kibana"
+    query = unquote(order)
+    for part in ('order.id : "SO-1"', 'order.refs.payment_id : "P-SO-1"', "2026-11-20T07:11:00Z", "'now'"):
+        assert part in query
+    [(cohort, said)] = link.findall(client.get("/incidents/paid_not_reserved-1").text)
+    assert said == "Search their log lines in Kibana"
+    assert all(f'"SO-{n}"' in unquote(cohort) and f'"P-SO-{n}"' in unquote(cohort) for n in range(6))
+
+
+def test_an_order_that_has_ended_is_searched_to_its_last_line(make_scene) -> None:
+    scene = make_scene(ORDERTRACE_KIBANA_URL="https://k.example")
+    scene.delivered("END-1", 0)
+    scene.says("storefront", "order.cancelled", HOUR, order__id="END-1")
+    page = unquote(scene.client().get("/orders/END-1").text)
+    assert "2026-11-20T10:00:00Z" in page
+    assert "'now'" not in page
+
+
+def test_without_an_address_of_kibana_no_page_speaks_of_it(client) -> None:
+    for path in ("/orders/SO-1", "/incidents/paid_not_reserved-1"):
+        assert "Kibana" not in client.get(path).text
