@@ -26,7 +26,12 @@ def alert_cluster(elasticsearch_url: str) -> Iterator[Cluster]:
     """A cluster with an index for alerts that is this process's alone."""
     with Elasticsearch(elasticsearch_url) as client:
         cluster = Cluster(client, f"test-{uuid.uuid4().hex}")
-        settings = {"number_of_shards": 1, "number_of_replicas": 0}
+        settings = {
+            "number_of_shards": 1,
+            "number_of_replicas": 0,
+            "refresh_interval": "-1",  # a search sees what was refreshed for it, never more by luck
+            "translog.durability": "async",
+        }
         index = cluster.index("alerts")
         client.indices.create(index=index, mappings=KINDS["alerts"], settings=settings)
         yield cluster

@@ -141,14 +141,18 @@ class ElasticsearchAlertStore:
     def forget_before(self, instant: int) -> None:
         routed = _all(_is("signal"), _before("at", instant), _not(_has("due")))
         finished = _all(_is("delivery"), _before("finished", instant), _not({"term": {"state": "pending"}}))
-        for keys in each_of(self._column("delivery", finished)):
-            # The log first: after a crash in between, its delivery is there to be found again.
-            self._cluster.delete_by_query(self._index, _all(_is("attempt"), {"terms": {"delivery": keys}}))
-        self._cluster.delete_by_query(self._index, {"bool": {"should": [routed, finished]}})
         idle = _all(_is("group"), _before("flushed", instant), _not(_has("due")))
-        for groups in each_of(self._column("group", idle)):
-            unused = sorted(set(groups) - self._in_use(groups))
-            self._cluster.delete_by_query(self._index, _all(idle, {"terms": {"group": unused}}))
+        old = self._cluster.search(
+            self._index, _any(routed, finished, idle), [_CAME], _ALL, source=["kind", "delivery", "group"]
+        )
+        # The log before its deliveries, they before their groups: after a crash in between, all are found again.
+        for keys in each_of([hit.source["delivery"] for hit in old if hit.source["kind"] == "delivery"]):
+            self._delete(_all(_is("attempt"), {"terms": {"delivery": keys}}))
+        if any(hit.source["kind"] != "group" for hit in old):
+            self._delete(_any(routed, finished))
+        for groups in each_of([hit.source["group"] for hit in old if hit.source["kind"] == "group"]):
+            if unused := set(groups) - self._in_use(groups):
+                self._delete(_all(idle, {"terms": {"group": sorted(unused)}}))
 
     def close(self) -> None:
         """Nothing is held open but the client, which is its owner's."""
@@ -164,10 +168,6 @@ class ElasticsearchAlertStore:
             {"term": {"state": "pending"}}, *([] if target is None else [{"term": {"target": plain(target)}}])
         )
         return self._cluster.search(self._index, query, [_CAME], _ALL, source=_COLUMNS)
-
-    def _column(self, name: str, query: Body) -> list[str]:
-        hits = self._cluster.search(self._index, query, [{"id": "asc"}], _ALL, source=[name])
-        return [hit.source[name] for hit in hits]
 
     def _in_use(self, groups: list[str]) -> set[str]:
         """Those of the groups that have a delivery left."""
@@ -187,6 +187,9 @@ class ElasticsearchAlertStore:
         if not written.version:
             raise Conflict(f"{key} was written by somebody else")
         return _packed(written.version)
+
+    def _delete(self, query: Body) -> None:
+        self._cluster.delete_by_query(self._index, query)
 
     def _refresh(self) -> None:
         """Let searches see what every worker wrote."""
@@ -268,6 +271,10 @@ def _unpacked(version: Version) -> str:
 # queries ----------------------------------------------------------------------------------------------
 def _all(*conditions: Body) -> Body:
     return {"bool": {"filter": [*conditions]}}
+
+
+def _any(*queries: Body) -> Body:
+    return {"bool": {"should": [*queries], "minimum_should_match": 1}}
 
 
 def _not(condition: Body) -> Body:
