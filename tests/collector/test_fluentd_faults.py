@@ -12,7 +12,9 @@ from typing import Any
 
 import msgpack
 import pytest
+from fluent.sender import FluentSender
 
+from ordertrace_instrumentation.identity import order_trace_id
 from ordertrace_instrumentation.transports.courier import EntryEncoder
 from ordertrace_instrumentation.transports.forward import ForwardCarrier
 
@@ -129,6 +131,24 @@ def test_a_busy_elasticsearch_is_asked_again(
     assert not list((fluentd.state / "root").rglob("backup"))
 
 
+def test_the_pages_example_of_a_filter_of_ones_own_works(
+    make_fluentd: MakeFluentd, own_stream: Stream
+) -> None:
+    page = (CONFIG.parents[1] / "docs" / "fluentd.md").read_text(encoding="utf-8")
+    [example] = [block for block in page.split("```") if "<filter gateway.**>" in block]
+    fluentd = make_fluentd(**to(own_stream))
+    (fluentd.site / "gateway.conf").write_text(example, encoding="utf-8")
+    fluentd.start()
+    sender = FluentSender("gateway.log", port=fluentd.port)
+    for line in ("2026-11-11T20:00:00+08:00 PAY P7 order=SO-7 result=OK", "something else"):
+        assert sender.emit(None, {"message": line})
+    sender.close()
+    eventually(lambda: own_stream.count() == 2)
+    [paid] = [d for d in own_stream.events() if d.get("event.action") == "payment.captured"]
+    assert (paid["@timestamp"], paid["order.refs.payment_id"]) == ("2026-11-11T20:00:00+08:00", "P7")
+    assert (paid["order.trace_id"], paid["event.outcome"]) == (order_trace_id("SO-7"), "success")
+
+
 def test_a_full_buffer_holds_the_sender_back(make_fluentd: MakeFluentd) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     fluentd = make_fluentd(ORDERTRACE_ES_URL=nowhere, FLUENTD_BUFFER_MAX_BYTES="10k").start()
@@ -143,12 +163,9 @@ def certificate(fluentd: Fluentd) -> Path:
     """A certificate for localhost, made for this test."""
     folder = fluentd.state.parent
     made, key = folder / "tls.crt", folder / "tls.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(made)],
-        check=True,
-        capture_output=True,
-    )
+    options = "-newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    command = ["openssl", "req", "-x509", *options.split(), "-keyout", str(key), "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
     fluentd.environment.update({"FLUENTD_TLS_CERT": str(made), "FLUENTD_TLS_KEY": str(key)})
     return made
 
