@@ -2,12 +2,14 @@
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from elasticsearch import Elasticsearch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,10 +25,14 @@ from ordertrace_rules.kibana import (
     rison,
 )
 from ordertrace_rules.rendering.markdown import render_markdown
+from ordertrace_rules.stores.elasticsearch.cluster import Cluster
 from ordertrace_rules.stores.elasticsearch.indices import KINDS
+from ordertrace_rules.stores.elasticsearch.removal import remove
+from ordertrace_rules.stores.elasticsearch.setup import install
+from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.elasticsearch.templates import FIELDS, OPEN_FIELDS
 from ordertrace_rules.times import DAY, HOUR, NS, parse_instant
-from ordertrace_rules.vocabulary import Incident, Journey, Member, Playbook
+from ordertrace_rules.vocabulary import Incident, Journey, Member, Playbook, StageState
 
 ROOT = Path(__file__).parents[2]
 NDJSON = ROOT / "collector-config" / "kibana" / "ordertrace.ndjson"
@@ -488,3 +494,46 @@ def test_the_link_survives_markdown() -> None:
 
 def test_without_an_address_of_kibana_there_is_no_link() -> None:
     assert "Kibana" not in str(guide_of_members(2, ["SO-1"], Kibana()))
+
+
+# --- on a real server --------------------------------------------------------------------------------------
+@pytest.fixture
+def journeys_store(elasticsearch_url: str) -> Iterator[ElasticsearchStore]:
+    namespace = f"kibana{uuid.uuid4().hex[:8]}"
+    client = Elasticsearch(elasticsearch_url, request_timeout=60)
+    install(client, namespace, DAY)
+    try:
+        yield ElasticsearchStore(Cluster(client, namespace))
+    finally:
+        remove(client, namespace)
+        client.close()
+
+
+def test_the_requests_of_the_vega_charts_read_the_journeys_of_the_store(
+    journeys_store: ElasticsearchStore,
+) -> None:
+    for number, minutes in enumerate((10, 20, 60)):
+        stages = (
+            StageState("payment", "done", START, START + minutes * 60 * NS),
+            StageState("picking", "running", START + minutes * 60 * NS),
+        )
+        journeys_store.put_journey(
+            Journey("f", f"SO-{number}", (f"SO-{number}",), stages, last_event_at=START), None
+        )
+    client, index = journeys_store.cluster.client, journeys_store.cluster.index("journeys")
+    client.indices.refresh(index=index)
+    buckets: dict[str, list[dict[str, Any]]] = {}
+    for found in OBJECTS:
+        if found["type"] == "visualization":
+            data = json.loads(json.loads(found["attributes"]["visState"])["params"]["spec"])["data"]
+            answer: Any = client.search(index=index, body=data["url"]["body"])
+            for step in data["format"]["property"].split("."):
+                answer = answer[step]
+            buckets[found["id"]] = answer
+    [payment] = buckets["ordertrace-stage-durations"]
+    assert (payment["key"], payment["doc_count"]) == ("payment", 3)
+    assert round(payment["took"]["values"][0]["value"] / 60) == 20
+    states = {
+        b["key"]: [s["key"] for s in b["by_state"]["buckets"]] for b in buckets["ordertrace-stage-states"]
+    }
+    assert states == {"payment": ["done"], "picking": ["running"]}
