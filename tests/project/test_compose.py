@@ -239,7 +239,9 @@ def command_at(path: list[str]) -> click.Command:
 def test_the_command_of_each_container_is_one_of_ordertrace(file: str, name: str) -> None:
     default = re.search(r"^CMD (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
     assert default
-    command_at(service_of(file, name).get("command", json.loads(default[1])))
+    word, *options = service_of(file, name).get("command", json.loads(default[1]))
+    known = {option for p in command_at([word]).params for option in p.opts}
+    assert {each for each in options if each.startswith("-")} - known == set()
 
 
 def test_the_setup_calls_a_command_of_ordertrace() -> None:
