@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.identity import DEFAULT_NAMESPACE, order_trace_id
+from ordertrace_rules.settings import Settings
 from ordertrace_rules.times import HOUR, NS, format_instant
 from ordertrace_rules.vocabulary import Journey, Member
 
@@ -69,6 +70,11 @@ class Kibana:
 
 
 NO_KIBANA = Kibana()
+
+
+def site_kibana(settings: Settings) -> Kibana:
+    """The Kibana that the settings name; none where they name none."""
+    return Kibana(settings.kibana_url, settings.namespace)
 
 
 def discover_order_url(

@@ -225,6 +225,7 @@ def test_the_page_names_every_object() -> None:
         o["attributes"]["title"].removeprefix("ordertrace: ") for o in OBJECTS if o["type"] != "index-pattern"
     ]
     assert [title for title in titles if title not in page] == []
+    assert f'"successCount":{len(OBJECTS)}`' in page
 
 
 # --- Rison -------------------------------------------------------------------------------------------------

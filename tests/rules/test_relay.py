@@ -1,9 +1,12 @@
 """Transitions become signals: each once, in both languages, and none is lost by a crash."""
 
+from urllib.parse import unquote
+
 import pytest
 
 from ordertrace_alerting.vocabulary import Signal
 from ordertrace_rules.errors import Conflict
+from ordertrace_rules.kibana import Kibana
 from ordertrace_rules.relay import relay
 from ordertrace_rules.stores.memory import MemoryStore
 
@@ -44,6 +47,19 @@ def test_each_transition_is_a_signal_with_a_guide_in_both_languages(world):
     assert "SO-1" in signal.body["en"]
     assert "库存同步异常" in signal.body["zh"]
     assert signal.payload["incident"] == "paid_not_reserved-1"
+
+
+def test_a_guide_that_is_sent_leads_into_kibana_by_the_orders_and_their_refs(world):
+    outbox = Outbox()
+    world.say(0, "storefront", "order.placed", "SO-1")
+    world.say(1, "payment", "payment.captured", "SO-1", order__refs__payment_id="P-7")
+    world.tick(131)
+    kibana = Kibana("https://k.example/s/ops")
+    relay(world.store, world.catalogue, outbox.accept, "http://shop.example", world.clock.now(), kibana)
+    [signal] = outbox.signals.values()
+    [line] = [line for line in signal.body["zh"].splitlines() if "Kibana" in line]
+    assert line.startswith("- [在 Kibana 中查询这些订单的日志。](https://k.example/s/ops/app/discover#/?_g=")
+    assert 'order.id : "SO-1" or order.refs.payment_id : "P-7"' in unquote(line)
 
 
 def test_a_relayed_transition_is_trimmed_and_not_relayed_again(world):

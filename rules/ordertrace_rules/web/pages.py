@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.guide import WORDS_SHOWN
 from ordertrace_rules.incidents import acknowledge
-from ordertrace_rules.kibana import CohortUrl, Kibana
+from ordertrace_rules.kibana import CohortUrl, site_kibana
 from ordertrace_rules.relay import guide_of, journeys_of
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import MINUTE, format_instant
@@ -144,15 +144,11 @@ def _order_page(service: Service, order_id: str) -> str:
     )
 
 
-def _kibana(service: Service) -> Kibana:
-    return Kibana(service.settings.kibana_url, service.settings.namespace)
-
-
 def _search_of_members(
     service: Service, incident: Incident, playbook: Playbook | None, members: Sequence[Member]
 ) -> CohortUrl:
     """The search for the log lines of the members that the page lists."""
-    kibana = _kibana(service)
+    kibana = site_kibana(service.settings)
     known = journeys_of(service.store, playbook, members) if playbook is not None and kibana.url else None
     ended = None if incident.is_open else incident.resolved_at or incident.updated_at
     return kibana.cohort(members, known or {}, ended, MEMBERS)
@@ -165,7 +161,7 @@ def _search_href(service: Service, trace: Trace) -> str:
     start = trace.events[0].timestamp if trace.events else started
     is_over = bool(trace.events) and all(traced.journey.ended_at is not None for traced in trace.journeys)
     end = trace.events[-1].timestamp if is_over else None
-    return _kibana(service).order(trace.order_id, journey.refs, start, end)
+    return site_kibana(service.settings).order(trace.order_id, journey.refs, start, end)
 
 
 def _live(service: Service, render: Callable[[], str]) -> AnyResponse:
