@@ -21,6 +21,7 @@ from ordertrace_rules.cli.setup import setup as setup_command
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.elasticsearch import indices, setup, templates
+from ordertrace_rules.stores.elasticsearch.cluster import Cluster
 from ordertrace_rules.stores.elasticsearch.setup import Request, Step, install, plan
 from ordertrace_rules.stores.elasticsearch.template_files import template_files
 from ordertrace_rules.times import DAY, HOUR, NS
@@ -83,6 +84,13 @@ def site(elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Si
         except ApiError:
             pass
     client.close()
+
+
+@pytest.fixture
+def ready(emptied_cluster: Cluster, elasticsearch_url: str) -> Site:
+    """The cluster as it is set up for everybody, with a namespace of this process and no document in it."""
+    cluster = emptied_cluster
+    return Site(cluster.client, elasticsearch_url, cluster.namespace, cluster.events)
 
 
 # installing ----------------------------------------------------------------------------------------------
@@ -309,36 +317,33 @@ RECORDS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_pipeline_computes_the_keys_that_the_engine_computes(site: Site) -> None:
-    site.install()
-    stored = {name: set(site.create(record)[templates.KEYS]) for name, record in RECORDS.items()}
+def test_the_pipeline_computes_the_keys_that_the_engine_computes(ready: Site) -> None:
+    stored = {name: set(ready.create(record)[templates.KEYS]) for name, record in RECORDS.items()}
     expected = {
         name: set(keys_of(Event.from_document({ecs.TIMESTAMP: AT, **record}, received=0)))
         for name, record in RECORDS.items()
     }
     assert stored == expected
-    assert site.found(**{templates.KEYS: "order:SO-12"}) == 1
+    assert ready.found(**{templates.KEYS: "order:SO-12"}) == 1
 
 
-def test_keys_that_the_sender_computed_are_kept(site: Site) -> None:
-    site.install()
-    assert site.create({"order.id": "1", templates.KEYS: ["order:2"]})[templates.KEYS] == ["order:2"]
-    nested = site.create({"order.id": "1", "ordertrace": {"keys": ["order:3"]}})
+def test_keys_that_the_sender_computed_are_kept(ready: Site) -> None:
+    assert ready.create({"order.id": "1", templates.KEYS: ["order:2"]})[templates.KEYS] == ["order:2"]
+    nested = ready.create({"order.id": "1", "ordertrace": {"keys": ["order:3"]}})
     assert nested["ordertrace"]["keys"] == ["order:3"]
 
 
 def test_the_instant_of_arrival_is_the_servers_and_that_of_ingest_only_where_it_is_missing(
-    site: Site,
+    ready: Site,
 ) -> None:
-    site.install()
     forged = {"ordertrace": {"arrived": AT}, "event.ingested": AT}
-    stored = site.create(forged)
+    stored = ready.create(forged)
     assert stored[templates.ARRIVED] > AT
     assert stored.get("ordertrace") == {}
     assert stored["event.ingested"] == AT
-    assert site.create({"event": {"ingested": AT}})["event"]["ingested"] == AT
+    assert ready.create({"event": {"ingested": AT}})["event"]["ingested"] == AT
     for missing in ({}, {"event.ingested": None}, {"event": {"ingested": ""}}):
-        stored = site.create(missing)
+        stored = ready.create(missing)
         assert stored["event.ingested"] == stored[templates.ARRIVED]
         assert len(stored[templates.ARRIVED].partition(".")[2]) > len("123456Z")  # finer than microseconds
 
@@ -360,11 +365,10 @@ STRANGE: list[dict[str, Any]] = [
 ]
 
 
-def test_no_record_is_refused_for_the_shape_of_its_fields_and_none_of_it_is_lost(site: Site) -> None:
-    site.install()
-    site.create({"labels.a": "first", "labels.list": "first"})
+def test_no_record_is_refused_for_the_shape_of_its_fields_and_none_of_it_is_lost(ready: Site) -> None:
+    ready.create({"labels.a": "first", "labels.list": "first"})
     for record in STRANGE:
-        stored = site.create(record)
+        stored = ready.create(record)
         moved = stored.pop(templates.EXTRA, {})
         kept = {**dict(events.flatten(stored)), **dict(events.flatten(moved))}
         sent = dict(events.flatten({k: v for k, v in record.items() if k != templates.EXTRA}))
@@ -385,13 +389,12 @@ def test_labels_beyond_the_limit_are_stored_and_not_indexed(
     assert 0 < len(index["mappings"]["properties"]["labels"]["properties"]) < 80
 
 
-def test_labels_refs_and_losses_are_searched_by_value(site: Site) -> None:
-    site.install()
-    site.create({"labels": {"sku": "A-1"}, "order.refs": {"rma_id": "R 1"}, "ordertrace.lost.queue_full": 3})
-    assert site.found(**{"labels.sku": "A-1"}) == 1
-    assert site.found(**{"order.refs.rma_id": "R 1"}) == 1
+def test_labels_refs_and_losses_are_searched_by_value(ready: Site) -> None:
+    ready.create({"labels": {"sku": "A-1"}, "order.refs": {"rma_id": "R 1"}, "ordertrace.lost.queue_full": 3})
+    assert ready.found(**{"labels.sku": "A-1"}) == 1
+    assert ready.found(**{"order.refs.rma_id": "R 1"}) == 1
     query = {"range": {"ordertrace.lost.queue_full": {"gte": 2}}}
-    assert site.client.count(index=site.stream, query=query)["count"] == 1
+    assert ready.client.count(index=ready.stream, query=query)["count"] == 1
 
 
 # files and privileges ------------------------------------------------------------------------------------
