@@ -3,6 +3,7 @@
 No Docker engine is needed: files are parsed as compose parses them, and what containers run is run here.
 """
 
+import base64
 import json
 import os
 import re
@@ -431,7 +432,7 @@ class Recorder:
                 self.end_headers()
                 self.wfile.write(json.dumps(answer).encode())
 
-            do_PUT = do_POST = _take
+            do_GET = do_PUT = do_POST = _take
 
             def log_message(self, format: str, *args: object) -> None: ...
 
@@ -563,6 +564,41 @@ def test_kibana_starts_with_its_secrets_in_its_keystore_and_none_on_a_command_li
     assert lines[0] == "create <" and lines[-1] == "start "
     assert f"add --force --stdin elasticsearch.password <{password}" in lines
     assert password not in Path(f"{log}.env").read_text()
+
+
+def test_elasticsearch_starts_with_its_password_and_none_on_a_command_line(
+    checkout: Path, tmp_path: Path
+) -> None:
+    start = tmp_path / "docker-entrypoint.sh"
+    start.write_text('#!/bin/bash\necho "$@"\nenv\n')  # as the image's own; dash drops names with dots
+    start.chmod(0o755)
+    shell, flag, code = SERVICES["elasticsearch"]["entrypoint"]
+    code = code.replace("/usr/local/bin/docker-entrypoint.sh", str(start))
+    code = code.replace("/run/secrets", str(checkout / "secrets"))
+    done = subprocess.run(
+        [shell, flag, code],
+        env={**os.environ, "discovery.type": "single-node"},
+        capture_output=True,
+        text=True,
+    )
+    first, *environment = done.stdout.splitlines()
+    assert first == "eswrapper" and "discovery.type=single-node" in environment
+    assert f"ELASTIC_PASSWORD={(checkout / 'secrets/elastic_password').read_text()}" in environment
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
+def test_the_health_check_of_elasticsearch_signs_in_and_fails_where_it_is_busy(checkout: Path) -> None:
+    _, *command = SERVICES["elasticsearch"]["healthcheck"]["test"]
+    password = (checkout / "secrets/elastic_password").read_text()
+    command[-1] = command[-1].replace("/run/secrets", str(checkout / "secrets"))
+    assert password not in command[-1]
+    with recording({}, busy=1) as server:
+        command[-1] = command[-1].replace("http://127.0.0.1:9200", server.url)
+        environment = {**os.environ, "no_proxy": "*"}
+        codes = [subprocess.run(command, env=environment, check=False).returncode for _ in range(2)]
+    assert codes[0] != 0 and codes[1] == 0
+    signed = base64.b64encode(f"elastic:{password}".encode()).decode()
+    assert {headers["authorization"] for _, _, headers, _ in server.asked} == {f"Basic {signed}"}
 
 
 @contextmanager
