@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-ROLES = HERE / "roles"
+ROLES = HERE.parent / "elasticsearch"
 SAVED_OBJECTS = HERE.parent / "kibana" / "ordertrace.ndjson"
 SECRETS = Path(os.environ.get("SECRETS_DIR", "/run/secrets"))
 USERS = {
@@ -39,9 +39,8 @@ class SetupFailed(Exception):
 def set_up_elasticsearch(url: str) -> None:
     """Users first: Kibana waits for nothing but its own."""
     _put(url, "/_security/user/kibana_system/_password", {"password": _secret("kibana_password")})
-    for file in sorted(ROLES.glob("*.json")):
-        _put(url, f"/_security/role/{file.stem}", json.loads(file.read_text(encoding="utf-8")))
-    for name, secret in USERS.items():
+    for name, (file, secret) in USERS.items():
+        _put(url, f"/_security/role/{name}", json.loads((ROLES / file).read_text(encoding="utf-8")))
         user = {"password": _secret(secret), "roles": [name], "full_name": f"{name}, by docker-compose.yml"}
         _put(url, f"/_security/user/{name}", user)
     done = subprocess.run(["ordertrace", "setup", "elasticsearch"], check=False)
