@@ -76,6 +76,7 @@ def site(elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Si
         f"/_index_template/{templates.TEMPLATE}",
         f"/_component_template/{templates.MAPPINGS_COMPONENT}",
         f"/_component_template/{templates.SETTINGS_COMPONENT}",
+        f"/_component_template/{templates.CUSTOM_COMPONENT}",
         f"/_ingest/pipeline/{templates.PIPELINE}",
         *(f"/{indices.index_name(kind, own)}" for kind in indices.KINDS),
     ):
@@ -136,6 +137,7 @@ def test_a_new_version_adds_its_fields_and_keeps_what_is_stored(
 ) -> None:
     site.install()
     site.create({"event.id": "before"})
+    site.client.indices.rollover(alias=site.stream)
     monkeypatch.setattr(templates, "VERSION", templates.VERSION + 1)
     monkeypatch.setitem(templates.FIELDS, "order.channel", {"type": "keyword"})
     members = {**indices.KINDS["members"]}
@@ -148,6 +150,8 @@ def test_a_new_version_adds_its_fields_and_keeps_what_is_stored(
     site.create({"order.channel": "web"})
     assert site.found(**{"order.channel": "web"}) == 1
     assert site.found(**{"event.id": "before"}) == 1
+    streams = site.client.indices.get_mapping(index=site.stream).values()
+    assert [each["mappings"]["_meta"]["version"] for each in streams] == [templates.VERSION] * 2
     [index] = site.client.indices.get_mapping(index=indices.index_name("members", site.namespace)).values()
     assert index["mappings"]["properties"]["added"] == {"type": "long"}
 
