@@ -24,10 +24,10 @@ HERE = Path(__file__).resolve().parent
 ROLES = HERE.parent / "elasticsearch"
 SAVED_OBJECTS = HERE.parent / "kibana" / "ordertrace.ndjson"
 SECRETS = Path(os.environ.get("SECRETS_DIR", "/run/secrets"))
-USERS = {
-    "ordertrace": "ordertrace_es_password",
-    "ordertrace_fluentd": "fluentd_es_password",
-}  # each has its role
+USERS = {  # each has the role of its name: the file with it, and the secret with the password
+    "ordertrace": ("role.json", "ordertrace_es_password"),
+    "ordertrace_fluentd": ("role-fluentd.json", "fluentd_es_password"),
+}
 PATIENCE = 120.0  # seconds; a server that is up may still be busy with its own indices
 BOUNDARY = "----ordertrace-saved-objects"
 
@@ -37,7 +37,7 @@ class SetupFailed(Exception):
 
 
 def set_up_elasticsearch(url: str) -> None:
-    """Users first: Kibana waits for nothing but its own."""
+    """Users, each after its role; then what `ordertrace setup elasticsearch` brings."""
     _put(url, "/_security/user/kibana_system/_password", {"password": _secret("kibana_password")})
     for name, (file, secret) in USERS.items():
         _put(url, f"/_security/role/{name}", json.loads((ROLES / file).read_text(encoding="utf-8")))
