@@ -73,6 +73,7 @@ def site(elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Si
     yield site
     for path in (
         f"/_data_stream/{site.stream}",  # some servers have no such request; there the rest stays as well
+        f"/{site.stream}",
         f"/_index_template/{templates.TEMPLATE}",
         f"/_component_template/{templates.MAPPINGS_COMPONENT}",
         f"/_component_template/{templates.SETTINGS_COMPONENT}",
