@@ -179,7 +179,10 @@ def test_a_newer_version_is_refused_and_left_as_it_is(site: Site, monkeypatch: p
         later.setattr(templates, "VERSION", templates.VERSION + 1)
         site.install()
     assert set(site.states().values()) == {"newer"}
-    with pytest.raises(StoreUnavailable, match=rf"{templates.PIPELINE} is of version 2 .* upgrade this one"):
+    with pytest.raises(
+        StoreUnavailable,
+        match=rf"{templates.PIPELINE} is of version {templates.VERSION + 1} .* upgrade this one",
+    ):
         site.install()
     [mapping] = site.client.indices.get_mapping(index=site.stream).values()
     assert mapping["mappings"]["_meta"]["version"] == templates.VERSION + 1
