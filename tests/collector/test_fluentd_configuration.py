@@ -71,7 +71,6 @@ def test_every_plugin_has_an_id_of_its_own() -> None:
         ("verify_es_version_at_startup", "false"),
         ("default_elasticsearch_version", "8"),
         ("suppress_type_name", "true"),
-        ("unrecoverable_error_types", "[]"),
         ("log_es_400_reason", "true"),
         ("flush_thread_interval", "0.1"),
         ("flush_thread_burst_interval", "0.05"),
