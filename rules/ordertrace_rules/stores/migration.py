@@ -216,6 +216,7 @@ class _Migration:
     def counted(self, part: _Part[T], written: int, told: Told) -> Moved:
         """What the file holds of it, and how much of that is in the cluster."""
         held = there = 0
+        self._cluster.written(part.index)  # by an earlier run, if not by this one: a search shall see it
         for page in part.pages():
             ids = [part.key(each) for each in page]
             hits = self._cluster.search(
