@@ -44,9 +44,14 @@ class Cohorts:
             known = set(orders)
             stage = _stage(playbook, process, members)
             others = [o for o in self._in_time(incident, process, stage) if o not in known]
+            with self._store.batch():
+                affected, healthy = (
+                    self._cases(_drawn(orders, AFFECTED)),
+                    self._cases(_drawn(others, HEALTHY)),
+                )
             return diagnose(
-                self._cases(_drawn(orders, AFFECTED)),
-                self._cases(_drawn(others, HEALTHY)),
+                affected,
+                healthy,
                 process,
                 playbook.suspects,
                 affected_of=max(incident.open_count, len(orders)),
@@ -72,10 +77,11 @@ class Cohorts:
 
     def _cases(self, orders: Iterable[str]) -> list[Case]:
         cases: list[Case] = []
-        for order_id in dict.fromkeys(orders):
-            events = self._subjects.events_of(order_id)
-            if events:
-                cases.append(Case(order_id, tuple(events)))
+        for some in self._subjects.ahead(list(dict.fromkeys(orders))):
+            for order_id in some:
+                events = self._subjects.events_of(order_id)
+                if events:
+                    cases.append(Case(order_id, tuple(events)))
         return cases
 
 

@@ -8,8 +8,8 @@ the checkpoint last of all.
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ordertrace_rules.aliases import Aliases, ref_key
 from ordertrace_rules.catalogue import Catalogue
@@ -76,6 +76,27 @@ class Rules:
         ]
         judged_by = repr((playbooks, processes, sorted(self.aliases.kinds.items())))
         return hashlib.sha256(judged_by.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What has to be written of some orders, by id: memberships first, then the journeys that say when to look
+    again. A parcel of two orders is judged for each, with the same result."""
+
+    members: dict[str, Versioned[Member] | Member] = field(
+        default_factory=dict[str, Versioned[Member] | Member]
+    )
+    journeys: dict[str, Versioned[Journey] | Journey] = field(
+        default_factory=dict[str, Versioned[Journey] | Journey]
+    )
+
+    def note_member(self, member: Member, existing: Mapping[str, Versioned[Member]]) -> None:
+        known = existing.get(member.id)
+        self.members[member.id] = member if known is None else Versioned(member, known.version)
+
+    def note_journey(self, journey: Journey, known: Versioned[Journey] | None) -> None:
+        if known is None or known.value != journey:
+            self.journeys[journey.id] = journey if known is None else Versioned(journey, known.version)
 
 
 class Engine:
@@ -206,21 +227,34 @@ class Engine:
 
     def _judge_orders(self, orders: Iterable[str], completeness: Completeness) -> tuple[int, list[str]]:
         changed, problems = 0, dict[str, None]()
-        for order_id in orders:
-            try:
-                count, found = self._judge_order(order_id, completeness)
-            except OrdertraceError:
-                raise  # the store's: nothing may be concluded, the next tick repeats
-            except Exception as error:
-                log.exception("order %r could not be judged and was passed over", order_id)
-                count, found = 0, [f"order {order_id!r}: {type(error).__name__}: {error}"]
-            changed += count
-            problems.update(dict.fromkeys(found))
+        for some in self._ahead(list(orders)):
+            judged = _Judged()
+            for order_id in some:
+                try:
+                    found = self._judge_order(order_id, completeness, judged)
+                except OrdertraceError:
+                    raise  # the store's: nothing may be concluded, the next tick repeats
+                except Exception as error:
+                    log.exception("order %r could not be judged and was passed over", order_id)
+                    found = [f"order {order_id!r}: {type(error).__name__}: {error}"]
+                problems.update(dict.fromkeys(found))
+            self.store.put_members(list(judged.members.values()))
+            self.store.put_journeys(list(judged.journeys.values()))
+            changed += len(judged.members)
         return changed, list(problems)
 
-    def _judge_order(self, order_id: str, completeness: Completeness) -> tuple[int, list[str]]:
+    def _ahead(self, orders: Sequence[str]) -> Iterator[list[str]]:
+        """The orders in pieces, each of which is read at once where the store remembers what it read."""
+        own = [p.id for p in self.rules.catalogue.processes.values() if p.subject == "order"]
+        for some in self.subjects.ahead(orders):
+            if self.store.remembers_reads:
+                self.store.journeys([f"{process}:{order}" for process in own for order in some])
+                self.store.members_of(some)
+            yield some
+
+    def _judge_order(self, order_id: str, completeness: Completeness, judged: "_Judged") -> list[str]:
         """Judge the order itself, and each of its returns, shipments … that has a process."""
-        changed, problems = 0, list[str]()
+        problems: list[str] = []
         events = self.subjects.events_of(order_id)
         for process in self.rules.catalogue.processes.values():
             kind = process.subject
@@ -230,10 +264,8 @@ class Engine:
                 values = sorted({e.refs[kind] for e in events or () if kind in e.refs})
                 subjects = [(value, *self._shared(kind, value, order_id)) for value in values]
             for subject, orders, own in subjects:
-                count, found = self._judge_subject(process, subject, orders, own, completeness)
-                changed += count
-                problems += found
-        return changed, problems
+                problems += self._judge_subject(process, subject, orders, own, completeness, judged)
+        return problems
 
     def _shared(self, kind: str, value: str, order_id: str) -> tuple[list[str], list[Event] | None]:
         """The orders of a ref (a parcel may hold several), and the events of theirs that speak of it or of no other."""
@@ -249,35 +281,32 @@ class Engine:
         orders: Sequence[str],
         events: list[Event] | None,
         completeness: Completeness,
-    ) -> tuple[int, tuple[str, ...]]:
+        judged: "_Judged",
+    ) -> tuple[str, ...]:
         journey_id = f"{process.id}:{subject}"
         known = self.store.journeys([journey_id]).get(journey_id)
         existing = {v.value.id: v for v in self.store.members_of([subject])}
         if events is None:
-            withdrawn = self._withdraw(existing.values(), process, completeness.now)
-            self._put_journey(set_aside(process, subject, orders, "too_many_events"), known)
-            return withdrawn, ()
+            for member in self._withdrawn(existing, process, completeness.now):
+                judged.note_member(member, existing)
+            judged.note_journey(set_aside(process, subject, orders, "too_many_events"), known)
+            return ()
         folded = fold(process, subject, orders, events)
         verdicts = judge(
             folded, process, self.rules.catalogue.playbooks, existing, completeness, self.store.emitters
         )
         for member in verdicts.changed:
-            self.store.put_member(member, existing[member.id].version if member.id in existing else None)
-        self._put_journey(replace(folded.journey, next_deadline=verdicts.next_due), known)
-        return len(verdicts.changed), verdicts.problems
+            judged.note_member(member, existing)
+        judged.note_journey(replace(folded.journey, next_deadline=verdicts.next_due), known)
+        return verdicts.problems
 
-    def _withdraw(self, members: Iterable[Versioned[Member]], process: Process, now: int) -> int:
+    def _withdrawn(
+        self, members: Mapping[str, Versioned[Member]], process: Process, now: int
+    ) -> list[Member]:
         """What was said of an id that turns out to be no order is taken back."""
         own = {p.id for p in self.rules.catalogue.playbooks if p.process == process.id}
-        said = [v for v in members if v.value.playbook in own and v.value.state == "open"]
-        for versioned in said:
-            member = replace(versioned.value, state="withdrawn", withdrawn_at=now, settled=False)
-            self.store.put_member(member, versioned.version)
-        return len(said)
-
-    def _put_journey(self, journey: Journey, known: Versioned[Journey] | None) -> None:
-        if known is None or known.value != journey:
-            self.store.put_journey(journey, known.version if known else None)
+        said = [v.value for v in members.values() if v.value.playbook in own and v.value.state == "open"]
+        return [replace(member, state="withdrawn", withdrawn_at=now, settled=False) for member in said]
 
     def _judge_services(
         self, events: Sequence[Event], completeness: Completeness

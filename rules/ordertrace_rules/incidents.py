@@ -104,8 +104,9 @@ class Incidents:
                     self._try(members[0].value, [v.value for v in members], gaps, now, written, problems)
                 counted += members if incident not in problems else []
             with self._store.batch():
-                for versioned in counted:
-                    self._store.put_member(replace(versioned.value, settled=True), versioned.version)
+                self._store.put_members(
+                    [Versioned(replace(v.value, settled=True), v.version) for v in counted]
+                )
             if not counted:
                 break  # what is left cannot be counted now
         for versioned in self._store.incidents_open():
@@ -134,6 +135,7 @@ class Incidents:
     def _assign(self, batch: Sequence[Versioned[Member]]) -> dict[str, list[Versioned[Member]]]:
         """Give each membership its incident: the latest of its playbook and group, or the next episode."""
         assigned: dict[str, list[Versioned[Member]]] = {}
+        new: list[Versioned[Member]] = []
         episodes: dict[tuple[str, str], _Episode] = {}
         for versioned in sorted(batch, key=lambda v: (v.value.opened_at, v.value.id)):
             member = versioned.value
@@ -142,8 +144,11 @@ class Incidents:
                 episode = episodes.get(key) or self._latest_episode(member)
                 episodes[key] = episode.taking(member, self._playbooks[member.playbook].reopen_within)
                 member = replace(member, incident=incident_id(*key, episodes[key].number))
-                versioned = Versioned(member, self._store.put_member(member, versioned.version))
-            assigned.setdefault(member.incident, []).append(versioned)
+                new.append(Versioned(member, versioned.version))
+            else:
+                assigned.setdefault(member.incident, []).append(versioned)
+        for written, version in zip(new, self._store.put_members(new), strict=True):
+            assigned.setdefault(written.value.incident, []).append(Versioned(written.value, version))
         return assigned
 
     def _latest_episode(self, member: Member) -> "_Episode":

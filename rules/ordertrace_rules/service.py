@@ -20,6 +20,7 @@ from ordertrace_rules.incidents import IncidentRules
 from ordertrace_rules.intake.intake import Intake
 from ordertrace_rules.intake.mapping import Mappings
 from ordertrace_rules.intake.mapping_file import load_mappings
+from ordertrace_rules.kibana import site_kibana
 from ordertrace_rules.relay import relay
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.settings import Settings
@@ -47,7 +48,14 @@ class Service:
     def tick(self) -> TickReport:
         """Judge a batch of what is new and due, then hand the transitions to alerting."""
         report = self.engine.tick()
-        relay(self.store, self.catalogue, self.alerts.accept, self.settings.public_url, self.clock.now())
+        relay(
+            self.store,
+            self.catalogue,
+            self.alerts.accept,
+            self.settings.public_url,
+            self.clock.now(),
+            site_kibana(self.settings),
+        )
         return report
 
 

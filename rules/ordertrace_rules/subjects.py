@@ -2,15 +2,16 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from ordertrace_rules.aliases import AliasConflict, Aliases
+from ordertrace_rules.aliases import MAX_HOPS, AliasConflict, Aliases, order_key
 from ordertrace_rules.event import Event
 from ordertrace_rules.journey import MAX_EVENTS
 from ordertrace_rules.stores.protocol import KeptAside, Store
 from ordertrace_rules.times import format_instant
 from ordertrace_rules.vocabulary import Binding
 
+AHEAD = 200  # orders that are read at once
 MAX_ORDERS = 200  # that one payment, parcel or return may be for
 
 
@@ -35,6 +36,24 @@ class Subjects:
         return [
             e for e in found if e.order_id == order_id or (not e.order_id and order_id in self.orders_of(e))
         ]
+
+    def ahead(self, orders: Sequence[str]) -> Iterator[list[str]]:
+        """The orders in pieces; within a batch of a store that remembers, the events of a piece are read at once."""
+        for start in range(0, len(orders), AHEAD):
+            some = list(orders[start : start + AHEAD])
+            if self._store.remembers_reads:
+                self._read_ahead(some)
+            yield some
+
+    def _read_ahead(self, orders: Collection[str]) -> None:
+        keys = {order_key(order) for order in orders}
+        frontier = set(keys)
+        for _ in range(MAX_HOPS):
+            frontier = {b.key for b in self._bindings_to(frontier)} - keys
+            keys |= frontier
+            if not frontier:
+                break
+        self._store.events_by_keys(keys, MAX_EVENTS + 1)
 
     def orders_of(self, event: Event) -> set[str]:
         """The orders that an event belongs to, as far as is known now."""

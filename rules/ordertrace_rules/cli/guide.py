@@ -7,6 +7,7 @@ from rich.console import Console
 
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.errors import OrdertraceError
+from ordertrace_rules.kibana import site_kibana
 from ordertrace_rules.relay import guide_of
 from ordertrace_rules.rendering.json import guide_document
 from ordertrace_rules.rendering.markdown import render_markdown
@@ -55,4 +56,7 @@ def _guide(service: Service, incident_id: str) -> Guide:
     if playbook is None:
         raise OrdertraceError(f"the playbook {incident.playbook!r} of {incident_id} is not loaded any more")
     base_url = service.settings.public_url
-    return guide_of(service.store, service.catalogue, incident, playbook, base_url, service.clock.now())
+    kibana = site_kibana(service.settings)
+    return guide_of(
+        service.store, service.catalogue, incident, playbook, base_url, service.clock.now(), kibana
+    )

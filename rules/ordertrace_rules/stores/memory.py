@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from ordertrace_rules.aliases import ORDER, keys_of, kind_of, value_of
 from ordertrace_rules.errors import Conflict
 from ordertrace_rules.event import Event
+from ordertrace_rules.stores.one_by_one import put_each
 from ordertrace_rules.stores.paging import incident_page, page_position
 from ordertrace_rules.stores.protocol import (
     Appended,
@@ -65,6 +66,8 @@ class Documents(Generic[T]):
 
 class MemoryStore:
     """Everything in dictionaries and sorted keys under one lock; nothing outlives the process."""
+
+    remembers_reads = False
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -195,6 +198,9 @@ class MemoryStore:
                 index.add(entry)
             return written
 
+    def put_journeys(self, journeys: Sequence[Versioned[Journey] | Journey]) -> None:
+        put_each(journeys, self.put_journey)
+
     def due(self, now: int, limit: int) -> list[str]:
         with self.lock:
             return [i for _, i in islice(self._due.between(high=(now, LAST)), limit)]
@@ -239,6 +245,9 @@ class MemoryStore:
             if not member.settled:
                 self._unsettled.add((member.detected_at, member.id))
             return written
+
+    def put_members(self, members: Sequence[Versioned[Member] | Member]) -> list[Version]:
+        return put_each(members, self.put_member)
 
     def unsettled(self, limit: int) -> list[Versioned[Member]]:
         with self.lock:

@@ -99,6 +99,9 @@ class MemberCounts:
 class Store(Protocol):
     """Safe to use from several threads."""
 
+    remembers_reads: bool
+    """Whether within a `batch` what was read once costs nothing again: then it pays to read for many at once."""
+
     def batch(self) -> AbstractContextManager[None]:
         """Group this thread's small writes; none of them is undone by an exception inside.
 
@@ -159,6 +162,11 @@ class Store(Protocol):
 
     def put_journey(self, journey: Journey, version: Version | None) -> Version: ...
 
+    def put_journeys(self, journeys: Sequence[Versioned[Journey] | Journey]) -> None:
+        """Each in place of the version that it carries, or as a new one. All that can be are written; then
+        Conflict is raised where one could not."""
+        ...
+
     def due(self, now: int, limit: int) -> list[str]:
         """Ids of journeys with `next_deadline` <= now, the longest due first."""
         ...
@@ -173,6 +181,10 @@ class Store(Protocol):
         ...
 
     def put_member(self, member: Member, version: Version | None) -> Version: ...
+
+    def put_members(self, members: Sequence[Versioned[Member] | Member]) -> list[Version]:
+        """As `put_journeys`; returns the new versions."""
+        ...
 
     def unsettled(self, limit: int) -> list[Versioned[Member]]:
         """Members that phase 2 has not counted yet, in the order of `detected_at`, then id."""

@@ -21,6 +21,7 @@ from ordertrace_rules.stores.documents import (
     index_stages,
     put,
 )
+from ordertrace_rules.stores.one_by_one import put_each
 from ordertrace_rules.stores.protocol import (
     Appended,
     Arrivals,
@@ -40,6 +41,8 @@ class SqliteStore:
     Raises StoreUnavailable for a file of another program, a newer schema, a locked, damaged or full disk.
     `busy_seconds` is how long a write waits for its turn; `max_pages` limits the file's size.
     """
+
+    remembers_reads = False
 
     def __init__(self, path: Path, *, busy_seconds: float = 10.0, max_pages: int | None = None) -> None:
         self.database = Database(path, busy_seconds, max_pages)
@@ -206,6 +209,9 @@ class SqliteStore:
             index_keys(connection, journey)
             return written
 
+    def put_journeys(self, journeys: Sequence[Versioned[Journey] | Journey]) -> None:
+        put_each(journeys, self.put_journey)
+
     def due(self, now: int, limit: int) -> list[str]:
         rows = self.database.rows(
             "SELECT id FROM journeys WHERE next_deadline <= ? ORDER BY next_deadline, id LIMIT ?",
@@ -253,6 +259,9 @@ class SqliteStore:
         )
         with self.database.writing() as connection:
             return put(connection, MEMBERS, member.id, version, values)
+
+    def put_members(self, members: Sequence[Versioned[Member] | Member]) -> list[Version]:
+        return put_each(members, self.put_member)
 
     def unsettled(self, limit: int) -> list[Versioned[Member]]:
         return self._documents(

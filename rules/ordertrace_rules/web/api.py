@@ -9,6 +9,7 @@ from werkzeug.exceptions import Conflict as ConflictError
 
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.incidents import acknowledge
+from ordertrace_rules.kibana import site_kibana
 from ordertrace_rules.relay import guide_of
 from ordertrace_rules.rendering.json import guide_document
 from ordertrace_rules.rendering.markdown import render_markdown
@@ -84,7 +85,10 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
         if playbook is None:
             raise NotFound(f"The playbook “{found.playbook}” is no longer loaded, so there is no guide.")
         base_url = service.settings.public_url
-        written = guide_of(service.store, service.catalogue, found, playbook, base_url, service.clock.now())
+        kibana = site_kibana(service.settings)
+        written = guide_of(
+            service.store, service.catalogue, found, playbook, base_url, service.clock.now(), kibana
+        )
         if form == "json":
             return jsonify(guide_document(written))
         if form == "markdown":

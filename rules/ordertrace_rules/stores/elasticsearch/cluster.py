@@ -101,6 +101,7 @@ class Cluster:
         self._sleep = sleep
         self._dirty: set[str] = set()  # indices with writes of ours that no search sees yet
         self._dirty_lock = Lock()
+        self._refreshing = Lock()
 
     def index(self, kind: str) -> str:
         return index_name(kind, self.namespace)
@@ -182,15 +183,16 @@ class Cluster:
 
     def refresh(self, index: str) -> None:
         """Let searches see what this process wrote; costs nothing where it wrote nothing since."""
-        with self._dirty_lock:
-            if index not in self._dirty:
-                return
-            self._dirty.discard(index)
-        try:
-            self.ask(lambda: self.client.indices.refresh(index=index))
-        except BaseException:
-            self.written(index)
-            raise
+        with self._refreshing:  # a second caller waits for the refresh under way
+            with self._dirty_lock:
+                if index not in self._dirty:
+                    return
+                self._dirty.discard(index)
+            try:
+                self.ask(lambda: self.client.indices.refresh(index=index))
+            except BaseException:
+                self.written(index)
+                raise
 
     def is_dirty(self, index: str) -> bool:
         with self._dirty_lock:
@@ -234,10 +236,16 @@ class Cluster:
     # writing ------------------------------------------------------------------------------------------
     def put(self, index: str, document: Write) -> str:
         """Compare and set one document; the new version. Raises Conflict."""
-        [written] = self.write(index, [document])
-        if not written.version:
-            raise Conflict(f"{document.id} in {index} is no longer at version {document.version}")
-        return written.version
+        [version] = self.put_all(index, [document])
+        return version
+
+    def put_all(self, index: str, documents: Sequence[Write]) -> list[str]:
+        """As `put`, for several; all that can be are written before Conflict is raised."""
+        written = self.write(index, documents)
+        for document, result in zip(documents, written, strict=True):
+            if not result.version:
+                raise Conflict(f"{document.id} in {index} is no longer at version {document.version}")
+        return [result.version for result in written]
 
     def write(self, index: str, documents: Sequence[Write], *, may_refuse: bool = False) -> list[Written]:
         """Write each on its own, durably; those that lost against another writer have no version.
@@ -261,8 +269,10 @@ class Cluster:
             if not left:
                 break
             operations = [line for n in left for line in _operation(documents[n])]
-            self.written(index)
-            answer = self.ask(lambda ops=operations: self.client.bulk(index=index, operations=ops))
+            try:
+                answer = self.ask(lambda ops=operations: self.client.bulk(index=index, operations=ops))
+            finally:  # a refresh that began before the answer may not have seen it
+                self.written(index)
             busy: list[int] = []
             for n, item in zip(left, answer["items"], strict=True):
                 [result] = item.values()

@@ -15,17 +15,15 @@ from ordertrace_rules.event import Event, flatten
 from ordertrace_rules.stores.codec import DocumentError
 from ordertrace_rules.stores.database import plain
 from ordertrace_rules.stores.elasticsearch.cluster import Hit
+from ordertrace_rules.stores.elasticsearch.templates import ARRIVED, EXTRA, FIELDS, KEYS
 from ordertrace_rules.times import parse_instant
-
-ARRIVED = "ordertrace.arrived"
-KEYS = "ordertrace.keys"
-EXTRA = "ordertrace.extra"
 
 
 def event_document(event: Event) -> dict[str, Any]:
     """The document of an event; its `_id` is the event's id."""
     document = event.to_document()
-    aside = {*event.extra, *(name for name in document if not _is_field_name(name))}
+    aside = {name for name in event.extra if name not in FIELDS and not name.startswith(ecs.LOST)}
+    aside |= {name for name in document if not _is_field_name(name)}
     extra = {name: document.pop(name) for name in aside}
     document[KEYS] = [plain(key) for key in dict.fromkeys(keys_of(event))]
     if extra:

@@ -6,15 +6,24 @@ write that is built on an older state fails its compare-and-set and is repeated 
 """
 
 import time
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
+from ordertrace_rules.aliases import keys_of
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.codec import decode, encode
 from ordertrace_rules.stores.database import plain, whole
 from ordertrace_rules.stores.elasticsearch.arrivals import ArrivalReader, Overlap
-from ordertrace_rules.stores.elasticsearch.cluster import Body, Cluster, Hit, Write, document_id, each_of
+from ordertrace_rules.stores.elasticsearch.cluster import (
+    PAGE,
+    Body,
+    Cluster,
+    Hit,
+    Write,
+    document_id,
+    each_of,
+)
 from ordertrace_rules.stores.elasticsearch.documents import (
     binding_document,
     incident_document,
@@ -29,7 +38,9 @@ from ordertrace_rules.stores.elasticsearch.event_documents import (
     safe_document,
 )
 from ordertrace_rules.stores.elasticsearch.member_counts import count_members
+from ordertrace_rules.stores.elasticsearch.memory_of_reads import Memory
 from ordertrace_rules.stores.elasticsearch.retention import expire
+from ordertrace_rules.stores.one_by_one import parts_of
 from ordertrace_rules.stores.protocol import (
     Appended,
     Arrivals,
@@ -44,6 +55,7 @@ from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, Memb
 
 T = TypeVar("T")
 EVERYTHING = 1 << 31
+MOST_TERMS = 10_000  # keys in one query
 _POSITION: Sequence[Body] = (
     {"@timestamp": {"order": "asc", "format": "strict_date_optional_time_nanos"}},
     {"service.name": {"order": "asc", "missing": "_first"}},
@@ -56,11 +68,18 @@ _POSITION: Sequence[Body] = (
 class ElasticsearchStore:
     """`Store` in the indices of a cluster's namespace, which `ordertrace setup elasticsearch` has made."""
 
+    remembers_reads = True
+
     def __init__(self, cluster: Cluster, overlap: Overlap | None = None) -> None:
         self.cluster = cluster
         self._arrivals = ArrivalReader(cluster, overlap or Overlap(), time.monotonic_ns)
         self._backing: set[str] = set()  # indices of the stream that hold events, as far as known
         self._seen: set[tuple[str, str]] = set()
+        self._read_events: Memory[str, list[Event]] = Memory()
+        self._read_bindings: Memory[tuple[str, str], list[Binding]] = Memory()
+        self._read_emitters: Memory[str, tuple[str, ...]] = Memory()
+        self._read_journeys: Memory[str, Versioned[Journey] | None] = Memory()
+        self._read_members: Memory[str, list[Versioned[Member]]] = Memory()
         self._journeys = cluster.index("journeys")
         self._members = cluster.index("members")
         self._incidents = cluster.index("incidents")
@@ -68,9 +87,17 @@ class ElasticsearchStore:
         self._state = cluster.index("state")
         self._kept_aside = cluster.index("kept_aside")
 
-    def batch(self) -> AbstractContextManager[None]:
-        """Each write is durable by itself."""
-        return nullcontext()
+    @contextmanager
+    def batch(self) -> Generator[None]:
+        """Each write is durable by itself; what was read is remembered."""
+        memories = (
+            *(self._read_events, self._read_bindings, self._read_emitters),
+            *(self._read_journeys, self._read_members),
+        )
+        with ExitStack() as stack:
+            for memory in memories:
+                stack.enter_context(memory.open())
+            yield
 
     def expire(self, before: int, keep_open: bool = True) -> int:
         """Forget the journeys of orders that ended, and of which nothing was heard since `before`; how many."""
@@ -90,6 +117,7 @@ class ElasticsearchStore:
         refused = [Write(each.id, safe_document(distinct[each.id])) for each in written if each.refused]
         written += self.cluster.write(self.cluster.events, refused)
         self._backing |= {each.index for each in written if each.index}
+        self._read_events.clear()
         new = sum(bool(each.version) for each in written)
         return Appended(new, len(events) - new)
 
@@ -116,11 +144,29 @@ class ElasticsearchStore:
         return found
 
     def events_by_keys(self, keys: Collection[str], limit: int) -> list[Event]:
-        found: dict[str, Event] = {}
-        for chunk in each_of({plain(key) for key in keys}):
-            hits = self._search(self.cluster.events, _any(KEYS, chunk), _POSITION, limit)
-            found.update((event.id, event) for event in self._events(hits))
-        return sorted(found.values(), key=lambda e: e.position)[:limit]
+        wanted = {plain(key) for key in keys}
+        found = self._read_events.read(wanted, lambda missing: self._events_of(missing, limit))
+        events = {event.id: event for own in found.values() for event in own}
+        return sorted(events.values(), key=lambda e: e.position)[:limit]
+
+    def _events_of(self, keys: list[str], limit: int) -> dict[str, list[Event]]:
+        """For each key its events: the first `limit` of them at least. Many keys are read together, by halves
+        where they have more events than one search gives."""
+        several = len(keys) > 1
+        too_many = len(keys) > MOST_TERMS
+        hits = (
+            []
+            if too_many
+            else self._search(self.cluster.events, _any(KEYS, keys), _POSITION, max(limit, PAGE))
+        )
+        if too_many or (several and len(hits) >= PAGE):
+            half = len(keys) // 2
+            return {**self._events_of(keys[:half], limit), **self._events_of(keys[half:], limit)}
+        by_key: dict[str, list[Event]] = {key: [] for key in keys}
+        for event in self._events(hits):
+            for key in {plain(key) for key in keys_of(event)} & by_key.keys():
+                by_key[key].append(event)
+        return by_key
 
     def count_events(self) -> int:
         """Documents: an event that was sent again after a rollover counts twice here, and nowhere else."""
@@ -146,6 +192,7 @@ class ElasticsearchStore:
                 for k, b in wanted.items()
             ]
             written = {w.id for w in self.cluster.write(self._bindings_index, writes) if w.version}
+            self._read_bindings.clear()
             changed += [b for k, b in wanted.items() if k in written]
             wanted = {k: b for k, b in wanted.items() if k not in written}
         return changed
@@ -157,11 +204,16 @@ class ElasticsearchStore:
         return self._bindings("target", targets)
 
     def _bindings(self, column: str, values: Collection[str]) -> list[Binding]:
-        return [
-            read_binding({**hit.source})
-            for chunk in each_of({plain(value) for value in values})
-            for hit in self._search(self._bindings_index, _any(column, chunk), [{"id": "asc"}], EVERYTHING)
-        ]
+        keys = {(column, plain(value)) for value in values}
+        found = self._read_bindings.read(keys, lambda missing: self._bindings_of(column, missing))
+        return [binding for own in found.values() for binding in own]
+
+    def _bindings_of(self, column: str, keys: list[tuple[str, str]]) -> dict[tuple[str, str], list[Binding]]:
+        by_key: dict[tuple[str, str], list[Binding]] = {key: [] for key in keys}
+        for chunk in each_of([value for _, value in keys]):
+            for hit in self._search(self._bindings_index, _any(column, chunk), [{"id": "asc"}], EVERYTHING):
+                by_key[column, hit.source[column]].append(read_binding({**hit.source}))
+        return by_key
 
     # emitters and presence ----------------------------------------------------------------------------
     def saw(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -175,12 +227,19 @@ class ElasticsearchStore:
         ]
         if writes:
             self.cluster.write(self._state, writes)
+            self._read_emitters.clear()
             self._seen |= new
 
     def emitters(self, action: str) -> tuple[str, ...]:
-        query = _all({"kind": "emitter"}, {"action": plain(action)})
-        hits = self._search(self._state, query, [{"service": "asc"}], EVERYTHING)
-        return tuple(hit.source["service"] for hit in hits)
+        return self._read_emitters.read([action], self._emitters_of)[action]
+
+    def _emitters_of(self, actions: list[str]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for action in actions:
+            query = _all({"kind": "emitter"}, {"action": plain(action)})
+            hits = self._search(self._state, query, [{"service": "asc"}], EVERYTHING)
+            found[action] = tuple(hit.source["service"] for hit in hits)
+        return found
 
     def presences(self) -> list[Versioned[Presence]]:
         hits = self._search(self._state, _all({"kind": "presence"}), [{"id": "asc"}], EVERYTHING)
@@ -192,11 +251,23 @@ class ElasticsearchStore:
 
     # journeys -----------------------------------------------------------------------------------------
     def journeys(self, ids: Collection[str]) -> dict[str, Versioned[Journey]]:
+        found = self._read_journeys.read(ids, self._journeys_of)
+        return {journey: held for journey, held in found.items() if held is not None}
+
+    def _journeys_of(self, ids: list[str]) -> dict[str, Versioned[Journey] | None]:
         hits = self.cluster.get(self._journeys, [document_id(i) for i in ids])
-        return {held.value.id: held for held in self._decode(Journey, hits.values())}
+        held = {each.value.id: each for each in self._decode(Journey, hits.values())}
+        return {journey: held.get(journey) for journey in ids}
 
     def put_journey(self, journey: Journey, version: Version | None) -> Version:
+        self._read_journeys.forget([journey.id])
         return self._put(self._journeys, journey.id, journey_document(journey), version)
+
+    def put_journeys(self, journeys: Sequence[Versioned[Journey] | Journey]) -> None:
+        parts = [parts_of(each) for each in journeys]
+        self._read_journeys.forget([journey.id for journey, _ in parts])
+        writes = [Write(document_id(j.id), journey_document(j), version) for j, version in parts]
+        self.cluster.put_all(self._journeys, writes)
 
     def due(self, now: int, limit: int) -> list[str]:
         query: Body = {"range": {"due": {"lte": whole(now)}}}
@@ -214,15 +285,25 @@ class ElasticsearchStore:
 
     # memberships --------------------------------------------------------------------------------------
     def members_of(self, subjects: Collection[str]) -> list[Versioned[Member]]:
-        found = [
-            held
-            for chunk in each_of({plain(subject) for subject in subjects})
-            for held in self._member_search(_any("subject", chunk), [{"id": "asc"}], EVERYTHING)
-        ]
-        return sorted(found, key=lambda held: held.value.id)
+        found = self._read_members.read({plain(subject) for subject in subjects}, self._members_of)
+        return sorted((held for own in found.values() for held in own), key=lambda held: held.value.id)
+
+    def _members_of(self, subjects: list[str]) -> dict[str, list[Versioned[Member]]]:
+        by_subject: dict[str, list[Versioned[Member]]] = {subject: [] for subject in subjects}
+        for chunk in each_of(subjects):
+            for held in self._member_search(_any("subject", chunk), [{"id": "asc"}], EVERYTHING):
+                by_subject[plain(held.value.subject)].append(held)
+        return by_subject
 
     def put_member(self, member: Member, version: Version | None) -> Version:
+        self._read_members.forget([plain(member.subject)])
         return self._put(self._members, member.id, member_document(member), version)
+
+    def put_members(self, members: Sequence[Versioned[Member] | Member]) -> list[Version]:
+        parts = [parts_of(each) for each in members]
+        self._read_members.forget([plain(member.subject) for member, _ in parts])
+        writes = [Write(document_id(m.id), member_document(m), version) for m, version in parts]
+        return self.cluster.put_all(self._members, writes)
 
     def unsettled(self, limit: int) -> list[Versioned[Member]]:
         return self._member_search(_all({"settled": False}), [{"detected": "asc"}, {"id": "asc"}], limit)
