@@ -6,8 +6,10 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha512
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgpack
@@ -39,11 +41,13 @@ def batches(count: int) -> list[list[bytes]]:
     return [entries[at : at + BATCH] for at in range(0, count, BATCH)]
 
 
-def deliver(fluentd: Fluentd, entries: list[list[bytes]]) -> None:
-    """Returns once Fluentd has acknowledged all of them."""
+def deliver(fluentd: Fluentd, entries: list[list[bytes]], acknowledged: list[int] | None = None) -> None:
+    """Returns once Fluentd has acknowledged all of them; `acknowledged` gets the size of each chunk as it was."""
     carrier = ForwardCarrier("127.0.0.1", fluentd.port, "ordertrace.shop")
     for batch in entries:
         carrier.deliver(batch)
+        if acknowledged is not None:
+            acknowledged.append(len(batch))
     carrier.close()
 
 
@@ -75,10 +79,20 @@ def test_a_kill_in_the_middle_and_a_full_resend_lose_and_double_nothing(
 ) -> None:
     fluentd = make_fluentd(**to(own_stream)).start()
     entries = batches(EVENTS)
-    deliver(fluentd, entries[: len(entries) // 2])
+    acknowledged: list[int] = []
+
+    def send() -> None:
+        with suppress(OSError):
+            deliver(fluentd, entries, acknowledged)
+
+    sending = Thread(target=send)
+    sending.start()
+    eventually(lambda: len(acknowledged) >= len(entries) // 3)
     fluentd.kill()
+    sending.join()
+    assert len(acknowledged) < len(entries), "it was killed too late"
     fluentd.start()
-    eventually(lambda: own_stream.count() >= EVENTS // 2)  # what was acknowledged comes without a re-send
+    eventually(lambda: own_stream.count() >= sum(acknowledged))  # these come without a re-send
     deliver(fluentd, entries)
     eventually(lambda: own_stream.count() >= EVENTS)
     settled(fluentd)

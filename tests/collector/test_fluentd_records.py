@@ -142,6 +142,10 @@ def test_a_refused_record_is_a_dead_letter_counted_and_nothing_else_is_lost(
         )
     )
     assert "failed to parse" in fluentd.log.read_text()  # Elasticsearch's reason
+    mended = json.dumps(letter["record"] | {"@timestamp": "2026-11-11T12:00:00Z"})
+    (fluentd.tail_json / "again.jsonl").write_text(mended + "\n", encoding="utf-8")
+    [again] = arrived(stream, "bad")
+    assert again["event.id"] == "bad"
 
 
 def test_fluentd_says_that_it_lives_under_one_instance(fluentd: Fluentd, stream: Stream) -> None:
