@@ -19,9 +19,8 @@ from fluent.sender import FluentSender
 from ordertrace_instrumentation.identity import order_trace_id
 from ordertrace_instrumentation.transports.courier import EntryEncoder
 from ordertrace_instrumentation.transports.forward import ForwardCarrier
-
-from .conftest import CONFIG, Fluentd, Stream, eventually, free_port
-from .relay import relay
+from tests.collector.conftest import CONFIG, Fluentd, Stream, eventually, free_port
+from tests.collector.relay import relay
 
 MakeFluentd = Callable[..., Fluentd]
 EVENTS = int(os.environ.get("ORDERTRACE_TEST_FLUENTD_EVENTS", "2000"))

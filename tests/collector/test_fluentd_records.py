@@ -10,8 +10,7 @@ from fluent.sender import FluentSender
 from ordertrace_instrumentation import configure, event, shutdown
 from ordertrace_instrumentation.identity import DEFAULT_NAMESPACE, order_trace_id
 from ordertrace_instrumentation.shim import current_shim
-
-from .conftest import Fluentd, Stream, eventually
+from tests.collector.conftest import Fluentd, Stream, eventually
 
 VECTORS: list[dict[str, str]] = json.loads(
     files("ordertrace_instrumentation").joinpath("identity_vectors.json").read_text(encoding="utf-8")

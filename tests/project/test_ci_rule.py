@@ -30,6 +30,9 @@ def test_another_skip():
 )
 def test_a_missing_browser_fails_in_ci_alone(tmp_path: Path, ci: str, code: int, outcomes: str) -> None:
     (tmp_path / "conftest.py").write_bytes(RULE.read_bytes())
+    (tmp_path / "elasticsearch").mkdir()
+    server = RULE.parent / "elasticsearch" / "server.py"  # which the rule loads
+    (tmp_path / "elasticsearch" / "server.py").write_bytes(server.read_bytes())
     (tmp_path / "browser").mkdir()
     (tmp_path / "browser" / "test_pages.py").write_text(PAGES, encoding="utf-8")
     (tmp_path / "test_others.py").write_text(OTHERS, encoding="utf-8")

@@ -156,7 +156,7 @@ def test_no_dependency_is_declared_that_nothing_imports() -> None:
 
 def test_what_tests_and_benchmarks_import_is_declared_for_them() -> None:
     paths = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
-    local = {path.stem for path in paths}
+    local = {"tests", *(path.stem for path in paths)}
     wanted = {module for path in paths for module, _ in imports(path) if is_third_party(module)}
     brought = requirements()["test"] | requirements()[""]
     assert {m for m in wanted if m.partition(".")[0] not in local and distribution(m) not in brought} == set()
