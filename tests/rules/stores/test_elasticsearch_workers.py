@@ -1,0 +1,191 @@
+"""Two workers on one Elasticsearch: the one that ticks is killed, the other goes on, and nobody is told twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from ordertrace_rules.cli.serve import LEAST_LEASE
+from ordertrace_rules.event import Event
+from ordertrace_rules.scheduler import LEASE
+from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
+from ordertrace_rules.stores.elasticsearch.cluster import Cluster
+from ordertrace_rules.stores.elasticsearch.removal import remove
+from ordertrace_rules.stores.elasticsearch.setup import install
+from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
+from ordertrace_rules.stores.elasticsearch.views import ElasticsearchViews
+from ordertrace_rules.times import DAY, HOUR, NS, format_instant
+
+STUCK = 30
+DEADLINE = 60.0  # seconds
+CONFIGURATION = """\
+completeness:
+  payment: {source: file}
+  inventory: {source: file}
+alerting:
+  receivers:
+    - {name: here, type: webhook, url: "http://127.0.0.1:PORT/"}
+  route: {receiver: here, group_wait: 0s, group_interval: 1s}
+"""
+
+
+class Catcher:
+    """A webhook target: what it was told, by `webhook-id`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []  # webhook-id, body
+        told = self.told
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                told.append((self.headers["webhook-id"], body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def catcher() -> Iterator[Catcher]:
+    catcher = Catcher()
+    yield catcher
+    catcher.close()
+
+
+@pytest.fixture
+def ours(elasticsearch_url: str) -> Iterator[Cluster]:
+    namespace = f"workers_{uuid.uuid4().hex[:10]}"
+    client = Elasticsearch(elasticsearch_url, request_timeout=60)
+    install(client, namespace, 90 * DAY)
+    yield Cluster(client, namespace)
+    remove(client, namespace)
+    client.close()
+
+
+@pytest.fixture
+def start(
+    ours: Cluster, elasticsearch_url: str, catcher: Catcher, tmp_path: Path
+) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Start `ordertrace worker`, and wait until it runs."""
+    configuration = tmp_path / "ordertrace.yaml"
+    configuration.write_text(CONFIGURATION.replace("PORT", str(catcher.port)))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ORDERTRACE_")} | {
+        "ORDERTRACE_CONFIG": str(configuration),
+        "ORDERTRACE_STORE": "elasticsearch",
+        "ORDERTRACE_ES_URL": elasticsearch_url,
+        "ORDERTRACE_ES_NAMESPACE": ours.namespace,
+        "ORDERTRACE_TICK_INTERVAL": "1s",
+    }
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(name: str) -> subprocess.Popen[bytes]:
+        ready = tmp_path / name
+        command = [sys.executable, "-m", "ordertrace_rules", "worker", "--ready-file", str(ready)]
+        with (tmp_path / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        running.append(process)
+        until(lambda: ready.exists() or process.poll() is not None)
+        assert process.poll() is None, (tmp_path / f"{name}.log").read_text()
+        return process
+
+    yield run
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def until(holds: Callable[[], bool]) -> float:
+    """Wait until it holds; how many seconds that took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < DEADLINE
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def captured(prefix: str) -> list[Event]:
+    """Payments of three hours ago, of which nothing came."""
+    at = time.time_ns() - 3 * HOUR
+    return [
+        Event.from_document(
+            {
+                "@timestamp": format_instant(at + n * NS),
+                "service.name": "payment",
+                "event.action": "payment.captured",
+                "event.id": f"{prefix}-{n}",
+                "order.id": f"{prefix}-{n}",
+            },
+            received=at + n * NS,
+        )
+        for n in range(STUCK)
+    ]
+
+
+@pytest.mark.parametrize("midway", [False, True], ids=["idle", "in a tick"])
+def test_the_other_worker_takes_over_and_each_transition_is_told_once(
+    ours: Cluster, start: Callable[[str], subprocess.Popen[bytes]], catcher: Catcher, midway: bool
+) -> None:
+    store = ElasticsearchStore(ours)
+    views = ElasticsearchViews(store)
+
+    def holder() -> str:
+        held = store.checkpoint(LEASE)
+        return held.value.partition(" ")[0] if held else ""
+
+    first = start("first")
+    until(lambda: bool(holder()))
+    led_by = holder()
+    start("second")
+    store.append(captured("A"))
+    if midway:
+        members = ours.index("members")
+        until(lambda: ours.client.count(index=members)["count"] > 0 or bool(catcher.told))
+    else:
+        until(lambda: bool(catcher.told))
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    seconds = until(lambda: holder() not in ("", led_by))
+    assert seconds < LEAST_LEASE + 5
+    store.append(captured("B"))
+
+    def everybody() -> set[str]:
+        ours.client.indices.refresh(index=f"ordertrace.*-{ours.namespace}")
+        return {m.subject for i in views.incidents().rows for m in store.members(i.id) if m.state == "open"}
+
+    wanted = {event.order_id for prefix in "AB" for event in captured(prefix)}
+    until(lambda: everybody() == wanted)
+    alerts = ElasticsearchAlertStore(ours)
+
+    def is_quiet() -> bool:
+        ours.client.indices.refresh(index=f"ordertrace.*-{ours.namespace}")
+        counts = alerts.counts()
+        return counts["pending"] == 0 and not store.incidents_to_relay(5) and not alerts.unrouted(5)
+
+    until(is_quiet)
+    told = [json.loads(body) for _, body in catcher.told]
+    for incident in views.incidents().rows:
+        opened = [d for d in alerts.deliveries() if incident.id in d.key]
+        assert len({d.key for d in opened}) == len(opened)
+    ids = [webhook_id for webhook_id, _ in catcher.told]
+    assert len(ids) == len(set(ids)) == len(told) == sum(alerts.counts().values())
+    assert len({i.id for i in views.incidents().rows}) == len({i.playbook for i in views.incidents().rows})
