@@ -16,6 +16,7 @@ from ordertrace_rules.cli.guide import guide
 from ordertrace_rules.cli.incidents import incidents
 from ordertrace_rules.cli.ingest import ingest
 from ordertrace_rules.cli.lint import lint
+from ordertrace_rules.cli.migrate import migrate
 from ordertrace_rules.cli.schema import schema
 from ordertrace_rules.cli.serve import serve
 from ordertrace_rules.cli.setup import setup
@@ -77,6 +78,7 @@ for command in (
     incidents,
     ingest,
     lint,
+    migrate,
     schema,
     serve,
     setup,
