@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from elasticsearch import Elasticsearch
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -88,6 +89,37 @@ def test_the_promotion_ends_in_one_guide_that_names_inventory_and_clears_the_war
     tmp_path: Path,
 ) -> None:
     run = demo(tmp_path)
+    assert_one_guide_names_inventory_and_clears_the_warehouse(run)
+    assert run.left_behind == []
+
+
+def test_the_promotion_ends_in_the_same_guide_on_elasticsearch_and_leaves_nothing_in_the_cluster(
+    tmp_path: Path, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERTRACE_ES_URL", elasticsearch_url)
+    with Elasticsearch(elasticsearch_url, request_timeout=60) as client:
+        before = left_by_demos(client)
+        run = demo(tmp_path, "--store", "elasticsearch")
+        assert_one_guide_names_inventory_and_clears_the_warehouse(run)
+        assert run.left_behind == []
+        assert left_by_demos(client) <= before
+
+
+def left_by_demos(client: Elasticsearch) -> set[str]:
+    """The indices of demos that are in the cluster, and those with events of theirs.
+
+    An Elasticsearch without the data stream API keeps an empty stream.
+    """
+    events = client.search(
+        index="logs-ordertrace.*-demo_*",
+        size=0,
+        aggregations={"indices": {"terms": {"field": "_index", "size": 1_000}}},
+    )
+    holding = events.get("aggregations", {"indices": {"buckets": []}})["indices"]["buckets"]
+    return {*client.indices.get(index="ordertrace.*-demo_*"), *(bucket["key"] for bucket in holding)}
+
+
+def assert_one_guide_names_inventory_and_clears_the_warehouse(run: Run) -> None:
     assert run.code == 0, run.progress
     result = run.result
     assert result["outcome"] == "incident"
@@ -105,7 +137,6 @@ def test_the_promotion_ends_in_one_guide_that_names_inventory_and_clears_the_war
     assert len(sections["steps"]["lines"]) >= 3
     assert result["webhook"]["verified"] is True
     assert result["webhook"]["body"]["data"]["incident"] == incident["id"]
-    assert run.left_behind == []
 
 
 def test_one_customer_at_a_time_makes_no_incident(tmp_path: Path) -> None:
