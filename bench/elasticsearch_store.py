@@ -80,7 +80,7 @@ def namespace(client: Elasticsearch) -> Generator[Cluster]:
     try:
         yield Cluster(client, name)
     finally:
-        remove(client, name)
+        Cluster(client, name).ask(lambda: remove(client, name))
 
 
 # ingest --------------------------------------------------------------------------------------------------

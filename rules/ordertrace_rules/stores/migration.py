@@ -20,7 +20,7 @@ from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import Conflict, OrdertraceError
 from ordertrace_rules.event import Event
 from ordertrace_rules.scheduler import LEASE, Lease
-from ordertrace_rules.stores.codec import decode, decode_event
+from ordertrace_rules.stores.codec import decode, decode_event, encode
 from ordertrace_rules.stores.database import Row, answering, chunks, marks, plain
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
 from ordertrace_rules.stores.elasticsearch.arrivals import Overlap
@@ -321,10 +321,9 @@ class _Migration:
         return len(set(ids)) - len(self._cluster.get(self._cluster.index(kind), ids))
 
     def _put_presences(self, page: list[Presence]) -> int:
-        held = {each.value.id: each for each in self._target.presences()}
-        return sum(
-            self._is_written(held.get(p.id), p, lambda version, p=p: self._target.put_presence(p, version))
-            for p in page
+        return self._put(
+            self._cluster.index("state"),
+            {_presence_key(p): {"kind": "presence", "id": plain(p.id), "document": encode(p)} for p in page},
         )
 
     def _put_checkpoints(self, page: list[Row]) -> int:
