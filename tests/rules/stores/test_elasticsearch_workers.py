@@ -34,7 +34,7 @@ completeness:
   inventory: {source: file}
 alerting:
   receivers:
-    - {name: here, type: webhook, url: "http://127.0.0.1:PORT/"}
+    - {name: here, type: webhook, url: "http://127.0.0.1:PORT/", allow_private: true}
   route: {receiver: here, group_wait: 0s, group_interval: 1s}
 """
 
