@@ -16,4 +16,5 @@ def remove(client: Elasticsearch, namespace: str) -> None:
         if error.status_code != 400:
             raise
         # A server without the data stream API keeps an empty stream.
+        client.indices.refresh(index=stream)
         client.delete_by_query(index=stream, query={"match_all": {}}, conflicts="proceed", refresh=True)
