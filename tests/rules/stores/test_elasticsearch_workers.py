@@ -180,4 +180,5 @@ def test_the_other_worker_takes_over_and_each_transition_is_told_once(
     until(is_quiet)
     # A kill between the post and its record repeats a message, under the same id and with the same body.
     assert len(dict(catcher.told)) == len(set(catcher.told)) == sum(alerts.counts().values())
+    assert len(catcher.told) - len(set(catcher.told)) <= 1  # the one that the killed worker was sending
     assert len({i.id for i in views.incidents().rows}) == len({i.playbook for i in views.incidents().rows})

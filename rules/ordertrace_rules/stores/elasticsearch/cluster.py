@@ -194,10 +194,6 @@ class Cluster:
                 self.written(index)
                 raise
 
-    def is_dirty(self, index: str) -> bool:
-        with self._dirty_lock:
-            return index in self._dirty
-
     def written(self, index: str) -> None:
         """Note that a search does not see all of our writes yet."""
         with self._dirty_lock:
