@@ -1,6 +1,6 @@
 """Instrument a service for ordertrace: see docs/instrumentation.md.
 
-Frameworks have modules of their own: `ordertrace_instrumentation.flask`, `ordertrace_instrumentation.requests`.
+Frameworks have modules of their own, in `web` and `clients`.
 """
 
 from ordertrace_instrumentation.configuration import configure

@@ -11,9 +11,12 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ordertrace_instrumentation import vocabulary as ecs
+from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.context import clean_order_id, current_order_id
 from ordertrace_instrumentation.identity import order_trace_id
+from ordertrace_instrumentation.record import safe_text
 from ordertrace_instrumentation.settings import Settings
+from ordertrace_instrumentation.shim import current_shim
 
 _trace = TraceContextTextMapPropagator()
 _baggage = W3CBaggagePropagator()
@@ -37,6 +40,16 @@ def is_trusted_peer(address: str | None, settings: Settings) -> bool:
         return False
     mapped = getattr(peer, "ipv4_mapped", None)
     return any((mapped or peer) in network for network in settings.trusted_peers)
+
+
+def headers_for(host: str | None, present: Mapping[str, str]) -> dict[str, str]:
+    """What a client adds to a request to `host`: nothing where the host is not trusted. Never raises."""
+    try:
+        settings = current_shim().settings
+        return outgoing_headers(settings, present) if is_trusted_host(host, settings) else {}
+    except Exception as error:  # noqa: BLE001 - the request goes out without us
+        complain_once(f"a request's headers could not be set: {safe_text(error)}")
+        return {}
 
 
 def outgoing_headers(settings: Settings, present: Mapping[str, str]) -> dict[str, str]:

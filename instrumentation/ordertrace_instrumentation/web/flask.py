@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import Token
+from typing import Any
 
 from flask import Flask, Request, g, request
 from opentelemetry import context as otel_context
@@ -11,6 +12,7 @@ from opentelemetry.context import Context
 
 from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.context import clean_order_id, order
+from ordertrace_instrumentation.hooks import Hook
 from ordertrace_instrumentation.propagation import incoming_context, is_trusted_peer
 from ordertrace_instrumentation.record import safe_text
 from ordertrace_instrumentation.shim import current_shim
@@ -19,6 +21,16 @@ HEADER = "X-Order-Id"
 _SCOPE = "_ordertrace_scope"
 
 OrderIdFinder = Callable[[Request], object]
+
+
+def instrument() -> None:
+    """Bind the orders of every Flask application of this process, made or to be made."""
+    _CALL.put()
+
+
+def uninstrument() -> None:
+    """Leave Flask as it was."""
+    _CALL.take_back()
 
 
 def instrument_flask(app: Flask, *, order_id: str | OrderIdFinder = "order_id", header: str = HEADER) -> None:
@@ -47,7 +59,7 @@ def instrument_flask(app: Flask, *, order_id: str | OrderIdFinder = "order_id", 
             scope.close()
 
     app.before_request_funcs.setdefault(None, []).insert(0, enter)
-    app.teardown_request(leave)
+    app.teardown_request_funcs.setdefault(None, []).append(leave)
 
 
 def _enter(scope: ExitStack, order_id: str | OrderIdFinder, header: str) -> None:
@@ -76,3 +88,14 @@ def _detach(token: Token[Context]) -> None:
         otel_context.detach(token)
     except Exception:  # noqa: BLE001 - closed in another context, which ends with the request
         pass
+
+
+def _instrumented_call(call: Callable[..., Any]) -> Callable[..., Any]:
+    def instrumented_call(app: Flask, *args: Any, **kwargs: Any) -> Any:
+        instrument_flask(app)
+        return call(app, *args, **kwargs)
+
+    return instrumented_call
+
+
+_CALL = Hook(Flask, "__call__", _instrumented_call)
