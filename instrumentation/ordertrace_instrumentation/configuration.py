@@ -22,6 +22,13 @@ def configure(
     trusted_hosts: str | Iterable[str] | None = None,
     trusted_peers: str | Iterable[str] | None = None,
     capture_logging: bool | None = None,
+    forward_ca_file: str | PathLike[str] | None = None,
+    forward_cert_file: str | PathLike[str] | None = None,
+    forward_key_file: str | PathLike[str] | None = None,
+    forward_server_name: str | None = None,
+    forward_shared_key: str | None = None,
+    forward_user: str | None = None,
+    forward_password: str | None = None,
 ) -> None:
     """Set up the shim of this process; what is not given comes from the environment, else a default.
 

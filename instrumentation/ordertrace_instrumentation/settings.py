@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
@@ -20,15 +20,17 @@ DEFAULT_PORT = 24224  # the Forward protocol's
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where records go. `place` is a path for `file`, `HOST:PORT` for `forward`, else empty."""
+    """Where records go. `place` is a path for `file`, `HOST:PORT,…` for `forward`, else empty."""
 
     kind: Literal["stdout", "file", "forward", "otlp"]
     place: str = ""
+    tls: bool = False
 
     @property
-    def address(self) -> tuple[str, int]:
-        host, _, port = self.place.rpartition(":")
-        return host, int(port)
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Of `forward`: the servers, of which the first that takes records gets them."""
+        pairs = (address.rpartition(":") for address in self.place.split(","))
+        return tuple((host, int(port)) for host, _, port in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,13 @@ class Settings:
     trusted_hosts: frozenset[str] = frozenset()
     trusted_peers: tuple[Network, ...] = ()
     capture_logging: bool = False
+    forward_ca_file: Path | None = None
+    forward_cert_file: Path | None = None
+    forward_key_file: Path | None = None
+    forward_server_name: str = ""
+    forward_shared_key: str = field(default="", repr=False)
+    forward_user: str = ""
+    forward_password: str = field(default="", repr=False)
 
 
 ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
@@ -60,8 +69,18 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "trusted_hosts": ("ORDERTRACE_TRUSTED_HOSTS",),
     "trusted_peers": ("ORDERTRACE_TRUSTED_PEERS",),
     "capture_logging": ("ORDERTRACE_CAPTURE_LOGGING",),
+    "forward_ca_file": ("ORDERTRACE_FORWARD_CA_FILE",),
+    "forward_cert_file": ("ORDERTRACE_FORWARD_CERT_FILE",),
+    "forward_key_file": ("ORDERTRACE_FORWARD_KEY_FILE",),
+    "forward_server_name": ("ORDERTRACE_FORWARD_SERVER_NAME",),
+    "forward_shared_key": ("ORDERTRACE_FORWARD_SHARED_KEY",),
+    "forward_user": ("ORDERTRACE_FORWARD_USER",),
+    "forward_password": ("ORDERTRACE_FORWARD_PASSWORD",),
 }
 """The variables of each setting, the first that is set and not empty decides."""
+
+SECRETS = ("forward_shared_key", "forward_password")
+"""Settings whose variable with `_FILE` behind it may name a file that holds the secret. No complaint shows them."""
 
 
 def read_settings(
@@ -75,34 +94,77 @@ def read_settings(
         if given is None:
             source = next((v for v in variables if environment.get(v, "").strip()), "")
             if not source:
+                given, source = _secret_of_file(name, variables, environment, problems)
+            else:
+                given = environment[source].strip()
+            if given is None:
                 continue
-            given = environment[source].strip()
         try:
             settings = replace(settings, **{name: _READERS[name](given, problems)})
         except Exception as error:  # noqa: BLE001 - whatever was given, the service starts
+            shown = "a secret" if name in SECRETS else f"{given!r:.80}"
             default = getattr(settings, name)
-            problems.append(f"{source} is {given!r:.80}: {error}; {default!r} is used instead")
+            problems.append(f"{source} is {shown}: {error}; {default!r} is used instead")
     if settings.service == UNKNOWN_SERVICE:
         problems.append("the service has no name: set ORDERTRACE_SERVICE or call configure(service=…)")
     return settings, problems
 
 
 def read_target(text: str) -> Target:
-    """Read `stdout`, `file:PATH`, `forward://HOST[:PORT]` or `otlp`. Raises ValueError."""
+    """Read `stdout`, `file:PATH`, `forward://HOST[:PORT],…`, `forward+tls://HOST[:PORT],…` or `otlp`.
+
+    Raises ValueError.
+    """
     if text in ("stdout", "otlp"):
         return Target(text)
     if text.startswith("file:") and len(text) > 5:
         path = text.removeprefix("file://") if text.startswith("file://") else text.removeprefix("file:")
         return Target("file", str(Path(path).absolute()))
-    if text.startswith("forward://"):
-        parts = urlsplit(text)
-        if parts.hostname:
-            return Target("forward", f"{parts.hostname}:{parts.port or DEFAULT_PORT}")
+    scheme, _, hosts = text.partition("://")
+    if scheme in _FORWARD and hosts:
+        return Target("forward", ",".join(map(_address, hosts.split(","))), tls=scheme == "forward+tls")
     raise ValueError(f"{text!r:.80} is none of stdout, file:PATH, forward://HOST:PORT, otlp")
 
 
+_FORWARD = ("forward", "forward+tls")
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(f"//{text.strip()}")
+    if "@" in parts.netloc:
+        raise ValueError("user and password belong into forward_user and forward_password")
+    if not parts.hostname:
+        raise ValueError(f"{text!r:.80} is no HOST:PORT")
+    return f"{parts.hostname}:{parts.port or DEFAULT_PORT}"
+
+
 def _transport(given: object, problems: list[str]) -> tuple[Target, ...]:
-    return tuple(dict.fromkeys(_each(_items(given), read_target, "transport", problems)))
+    """In a comma list, what has no scheme is one more address of the Forward target before it."""
+    texts: list[object] = []
+    for item in _items(given):
+        before = texts[-1] if texts else ""
+        further = (
+            isinstance(item, str) and ":/" not in item and not item.startswith(("stdout", "otlp", "file:"))
+        )
+        if further and isinstance(before, str) and before.startswith("forward") and "://" in before:
+            texts[-1] = f"{before},{item}"
+        else:
+            texts.append(item)
+    return tuple(dict.fromkeys(_each(texts, read_target, "transport", problems)))
+
+
+def _secret_of_file(
+    name: str, variables: Sequence[str], environment: Mapping[str, str], problems: list[str]
+) -> tuple[str | None, str]:
+    """The secret in the file that `<variable>_FILE` names, and that variable; None where there is none."""
+    for variable in variables if name in SECRETS else ():
+        path = environment.get(f"{variable}_FILE", "").strip()
+        if path:
+            try:
+                return Path(path).read_text("utf-8").strip(), f"{variable}_FILE"
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{variable}_FILE is {path!r:.80}, which cannot be read: {error}")
+    return None, ""
 
 
 def _patterns(given: object, problems: list[str]) -> tuple[re.Pattern[str], ...]:
@@ -180,6 +242,13 @@ def _switch(given: object, problems: list[str]) -> bool:
     raise ValueError("true or false is expected")
 
 
+def _file(given: Any, problems: list[str]) -> Path:
+    path = Path(given).absolute()
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
 _READERS: Mapping[str, Callable[[Any, list[str]], Any]] = {
     "service": _text,
     "namespace": _text,
@@ -192,4 +261,11 @@ _READERS: Mapping[str, Callable[[Any, list[str]], Any]] = {
     "trusted_hosts": _hosts,
     "trusted_peers": _peers,
     "capture_logging": _switch,
+    "forward_ca_file": _file,
+    "forward_cert_file": _file,
+    "forward_key_file": _file,
+    "forward_server_name": _text,
+    "forward_shared_key": _text,
+    "forward_user": _text,
+    "forward_password": _text,
 }

@@ -17,6 +17,7 @@ from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.losses import Losses
 from ordertrace_instrumentation.record import Record, rfc3339, safe_text
 from ordertrace_instrumentation.settings import Settings, Target, read_settings
+from ordertrace_instrumentation.transports.access import Access
 from ordertrace_instrumentation.transports.courier import CourierTransport
 from ordertrace_instrumentation.transports.forward import ForwardCarrier
 from ordertrace_instrumentation.transports.lines import LineTransport
@@ -166,8 +167,17 @@ def _open(target: Target, settings: Settings, instance: str) -> Transport:
 
 def _carrier(target: Target, settings: Settings) -> Carrier:
     if target.kind == "forward":
-        host, port = target.address
-        return ForwardCarrier(host, port, f"ordertrace.{settings.service}")
+        access = Access(
+            tls=target.tls,
+            ca_file=settings.forward_ca_file,
+            cert_file=settings.forward_cert_file,
+            key_file=settings.forward_key_file,
+            server_name=settings.forward_server_name,
+            shared_key=settings.forward_shared_key,
+            user=settings.forward_user,
+            password=settings.forward_password,
+        )
+        return ForwardCarrier(target.addresses, f"ordertrace.{settings.service}", access)
     # Loaded by name: the OpenTelemetry SDK is there only with the extra.
     try:
         otlp = importlib.import_module("ordertrace_instrumentation.transports.otlp")

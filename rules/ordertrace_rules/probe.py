@@ -8,10 +8,12 @@ import base64
 import hashlib
 import secrets
 import socket
+import ssl
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import msgpack
@@ -81,11 +83,16 @@ class Stored:
         return abs(self.skew) + self.visible_at - self.written_at
 
 
-def send_probe(host: str, port: int, shared_key: str, clock: Clock) -> Sent:
-    """Send the record to a Forward address and wait for its acknowledgement. Raises ProbeLost."""
+def send_probe(host: str, port: int, shared_key: str, clock: Clock, tls_cert: Path | None = None) -> Sent:
+    """Send the record to a Forward address and wait for its acknowledgement. Raises ProbeLost.
+
+    With `tls_cert` under TLS, to nobody but who has that certificate.
+    """
     where = f"{host}:{port}"
     try:
         connection = socket.create_connection((host, port), timeout=_ANSWER)
+        if tls_cert is not None:
+            connection = _only_with(tls_cert).wrap_socket(connection)
     except OSError as error:
         raise ProbeLost(
             f"{where} cannot be reached: {error.strerror or error}",
@@ -237,6 +244,13 @@ def _prove_key(peer: _Peer, shared_key: str) -> None:
             "the shared key was refused",
             "forward_shared_key (ORDERTRACE_FORWARD_SHARED_KEY) has to be the same on both sides",
         )
+
+
+def _only_with(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False  # the certificate itself is known, whatever name it bears
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _map(value: Any) -> dict[bytes, object]:

@@ -139,6 +139,13 @@ SETTINGS: tuple[Field, ...] = (
         default=24224,
     ),
     Field("forward_shared_key", _SECRET, "the secret of Forward's handshake; needed beyond loopback"),
+    Field("forward_tls_cert", Location(), "Forward under TLS: the server's certificate, with its chain"),
+    Field("forward_tls_key", Location(), "the key of `forward_tls_cert`, where it isn't in the same file"),
+    Field(
+        "forward_tls_authority",
+        Location(),
+        "only senders with a certificate that this authority signed are let in",
+    ),
     Field("tick_interval", Duration(), "how often what is new and due is judged", default="10s"),
     Field("time_scale", Factor(), "divides every duration in processes and playbooks: for demos", default=1),
     Field("processes", _PATHS, "files and directories with the site's processes", default=[]),

@@ -81,6 +81,9 @@ class Settings:
     forward_host: str
     forward_port: int | None  # 0: the system's choice; None: off
     forward_shared_key: str = field(repr=False)
+    forward_tls_cert: Path | None  # None: without TLS
+    forward_tls_key: Path | None
+    forward_tls_authority: Path | None
     tick_interval: int
     time_scale: float
     processes: tuple[Path, ...]

@@ -106,7 +106,7 @@ def test_a_wrong_ack_is_no_ack(receiver: Any, eventually: Any) -> None:
 
 
 def test_a_delivery_without_an_ack_within_its_time_is_an_error(silent_receiver: Any) -> None:
-    carrier = ForwardCarrier("127.0.0.1", silent_receiver.port, "t", ack=0.05)
+    carrier = ForwardCarrier([("127.0.0.1", silent_receiver.port)], "t", ack=0.05)
     with pytest.raises(OSError):
         carrier.deliver([courier.EntryEncoder().encode({"message": "x"}, 1)])
     carrier.close()

@@ -73,6 +73,8 @@ def test_every_setting_can_be_read_from_the_environment() -> None:
         ("ORDERTRACE_TRANSPORT", "forward://"),
         ("ORDERTRACE_TRANSPORT", "forward://host:port"),
         ("ORDERTRACE_TRANSPORT", "file:"),
+        ("ORDERTRACE_TRANSPORT", "forward://user:word@host"),
+        ("ORDERTRACE_FORWARD_CA_FILE", "/no/such.pem"),
         ("ORDERTRACE_SPOOL_MAX_BYTES", "-1"),
         ("ORDERTRACE_QUEUE_MAX_RECORDS", "many"),
         ("ORDERTRACE_ORDER_ID_PATTERNS", "("),
@@ -93,6 +95,27 @@ def test_a_wrong_setting_is_reported_once_and_its_default_used(
     assert current_shim().settings == Settings(service="shop")
     told = [r for r in caplog.records if r.name == "ordertrace" and value in r.getMessage()]
     assert len(told) == 1
+
+
+def test_several_servers_are_one_target_and_a_scheme_begins_the_next() -> None:
+    given = "forward://a,b:1, [::1]:2 ,forward+tls://c:3,stdout"
+    assert read_settings({"service": "x", "transport": given}, {})[0].transport == (
+        Target("forward", "a:24224,b:1,::1:2"),
+        Target("forward", "c:3", tls=True),
+        Target("stdout"),
+    )
+    assert Target("forward", "a:24224,::1:2").addresses == (("a", 24224), ("::1", 2))
+
+
+def test_a_secret_may_lie_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s3cret\n")
+    environment = {"ORDERTRACE_SERVICE": "x", "ORDERTRACE_FORWARD_SHARED_KEY_FILE": str(tmp_path / "key")}
+    settings, problems = read_settings({}, environment)
+    assert settings.forward_shared_key == "s3cret" and problems == []
+    assert "s3cret" not in repr(settings)
+    environment["ORDERTRACE_FORWARD_SHARED_KEY_FILE"] = str(tmp_path / "none")
+    settings, problems = read_settings({}, environment)
+    assert settings.forward_shared_key == "" and "SHARED_KEY_FILE" in problems[0]
 
 
 def test_one_bad_pattern_costs_not_the_good_one() -> None:

@@ -150,7 +150,8 @@ def _chain(service: Service, door: tuple[str, int] | None) -> Iterator[Check]:
             raise ProbeLost("our own intake has no fixed Forward port", "name Fluentd's with --via HOST:PORT")
         host, port = door or (settings.forward_host, settings.forward_port or 0)
         before = checkpoint_of(store)
-        sent = send_probe(host, port, settings.forward_shared_key, clock)
+        own_cert = settings.forward_tls_cert if door is None else None
+        sent = send_probe(host, port, settings.forward_shared_key, clock, own_cert)
         took = format_duration(sent.acknowledged_at - sent.at)
         yield Check(links.pop(0), "ok", f"{host}:{port} acknowledged the record after {took}")
         stored = await_stored(store, sent, clock)

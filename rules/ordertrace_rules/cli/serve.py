@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from ssl import SSLContext
 
 import click
 from waitress.server import create_server
@@ -16,7 +17,7 @@ from waitress.server import create_server
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.engine import TickReport
 from ordertrace_rules.errors import OrdertraceError
-from ordertrace_rules.intake.forward import ForwardServer
+from ordertrace_rules.intake.forward import ForwardServer, tls_context
 from ordertrace_rules.intake.tail import FileTail
 from ordertrace_rules.scheduler import Lease, Scheduler
 from ordertrace_rules.service import Service, open_service
@@ -127,7 +128,11 @@ def _start_forward(service: Service, stack: ExitStack) -> str:
     if settings.forward_port is None:
         return ""
     server = ForwardServer(
-        service.intake, settings.forward_host, settings.forward_port, settings.forward_shared_key
+        service.intake,
+        settings.forward_host,
+        settings.forward_port,
+        settings.forward_shared_key,
+        tls=_forward_tls(settings),
     )
     try:
         server.start()
@@ -138,6 +143,20 @@ def _start_forward(service: Service, stack: ExitStack) -> str:
         ) from None
     stack.callback(server.stop)
     return f"{settings.forward_host}:{server.port}"
+
+
+def _forward_tls(settings: Settings) -> SSLContext | None:
+    if settings.forward_tls_cert is None:
+        return None
+    try:
+        return tls_context(
+            settings.forward_tls_cert, settings.forward_tls_key, settings.forward_tls_authority
+        )
+    except OSError as error:
+        raise OrdertraceError(
+            f"Forward cannot be spoken under TLS with {settings.forward_tls_cert} ({error.strerror or error}); "
+            "forward_tls_cert, forward_tls_key and forward_tls_authority have to name PEM files that belong together"
+        ) from None
 
 
 def _expire(service: Service) -> TickReport:

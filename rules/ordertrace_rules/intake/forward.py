@@ -7,10 +7,12 @@ sender that asked for acknowledgements loses its connection and comes again; one
 import logging
 import socket
 import socketserver
+import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import cast
 
 from ordertrace_rules.errors import StoreUnavailable
@@ -37,10 +39,23 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds, while the store does not an
 logger = logging.getLogger(__name__)
 
 
+def tls_context(cert: Path, key: Path | None, authority: Path | None) -> ssl.SSLContext:
+    """TLS for the server: its certificate and key (in one file where `key` is None).
+
+    With `authority` only senders whose certificate it signed are let in. Raises OSError, ssl.SSLError among it.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    if authority is not None:
+        context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 class ForwardServer:
     """Listens for Forward protocol on TCP, and answers heartbeats on UDP, at one port.
 
-    With a `shared_key` every connection has to prove it. `port` 0 takes a free one. `max_frame` bounds the
+    With a `shared_key` every connection has to prove it; with `tls` it is spoken under TLS. `port` 0 takes a free one. `max_frame` bounds the
     bytes of one message, `max_connections` how many are held at once: together they bound the memory.
     """
 
@@ -51,10 +66,12 @@ class ForwardServer:
         port: int = 24224,
         shared_key: str = "",
         *,
+        tls: ssl.SSLContext | None = None,
         max_frame: int = MAX_FRAME,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.intake = intake
+        self._tls = tls
         self.host = host
         self.shared_key = shared_key
         self.max_frame = max_frame
@@ -90,8 +107,8 @@ class ForwardServer:
                 server.shutdown()
         with self._lock:
             for connection in self._connections:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RD)  # an ack under way may still go out
+                with suppress(OSError):  # an ack under way may still go out; SSLSocket's own would end TLS
+                    socket.socket.shutdown(connection, socket.SHUT_RD)
         for server in (self._tcp, self._udp):
             if server is not None:
                 server.server_close()  # joins the threads of the connections
@@ -104,18 +121,41 @@ class ForwardServer:
         if not self._slots.acquire(blocking=False):
             logger.warning("a Forward connection was refused: there are as many as may be")
             return
-        with self._lock:
-            self._connections.add(connection)
         try:
-            if self.stopping.is_set():
-                return
-            _Conversation(self, connection).run()
+            with self._secured(connection) as connection, self._listed(connection):
+                if not self.stopping.is_set():
+                    _Conversation(self, connection).run()
         except OSError as error:
             logger.debug("a Forward connection broke: %s", error)
         finally:
+            self._slots.release()
+
+    @contextmanager
+    def _secured(self, connection: socket.socket) -> Generator[socket.socket]:
+        """The connection under TLS, where that is asked for. Raises OSError."""
+        if self._tls is None:
+            yield connection
+            return
+        connection.settimeout(HANDSHAKE_SECONDS)
+        with self._listed(connection):
+            try:
+                secured = self._tls.wrap_socket(connection, server_side=True)
+            except OSError as error:
+                logger.warning("a Forward connection was refused, TLS failed: %s", error)
+                raise
+        with secured:
+            yield secured
+
+    @contextmanager
+    def _listed(self, connection: socket.socket) -> Generator[None]:
+        """Known to `stop` meanwhile."""
+        with self._lock:
+            self._connections.add(connection)
+        try:
+            yield
+        finally:
             with self._lock:
                 self._connections.discard(connection)
-            self._slots.release()
 
     def _bind(self) -> "tuple[_TcpServer, socketserver.UDPServer]":
         attempts = 1 if self._wanted_port else 20  # a free TCP port need not be free on UDP
