@@ -27,7 +27,7 @@ import msgpack
 from fluent.handler import FluentHandler, FluentRecordFormatter
 
 from ordertrace_instrumentation import EcsFormatter, OrderFilter, order
-from ordertrace_instrumentation.logs import OrderHandler
+from ordertrace_instrumentation.capture import OrderHandler
 from ordertrace_instrumentation.settings import Settings, Target
 from ordertrace_instrumentation.shim import Shim, replace_shim
 

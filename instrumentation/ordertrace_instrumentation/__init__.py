@@ -3,17 +3,13 @@
 Frameworks have modules of their own, in `web` and `clients`.
 """
 
+from ordertrace_instrumentation.capture import OrderHandler
 from ordertrace_instrumentation.configuration import configure
 from ordertrace_instrumentation.context import current_order_id, order, stage
 from ordertrace_instrumentation.events import event, link
 from ordertrace_instrumentation.identity import normalise_order_id, order_trace_id
-from ordertrace_instrumentation.logs import (
-    EcsFormatter,
-    OrderFilter,
-    OrderFormatter,
-    OrderHandler,
-    structlog_processor,
-)
+from ordertrace_instrumentation.loggers.events import loguru_patcher, structlog_processor
+from ordertrace_instrumentation.logs import EcsFormatter, OrderFilter, OrderFormatter
 from ordertrace_instrumentation.shim import shutdown
 
 __all__ = [
@@ -25,6 +21,7 @@ __all__ = [
     "current_order_id",
     "event",
     "link",
+    "loguru_patcher",
     "normalise_order_id",
     "order",
     "order_trace_id",

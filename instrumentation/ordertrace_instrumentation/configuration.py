@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from os import PathLike
 
+from ordertrace_instrumentation.capture import capture_logging as capture
 from ordertrace_instrumentation.complaints import complain_once
-from ordertrace_instrumentation.logs import capture_logging as capture
 from ordertrace_instrumentation.record import safe_text
 from ordertrace_instrumentation.shim import configure_shim
 

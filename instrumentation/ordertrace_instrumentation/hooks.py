@@ -22,6 +22,10 @@ class Hook:
         self._own: Any = None
         self._active = False
 
+    @property
+    def active(self) -> bool:
+        return self._active
+
     def put(self) -> None:
         with _lock:
             self._active = True

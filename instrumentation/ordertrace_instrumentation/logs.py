@@ -1,20 +1,16 @@
-"""The standard library's logging: enrich the records that a service already makes, and ship them if it opts in.
+"""The standard library's logging: enrich the records that a service already makes.
 
 A LogRecord is stamped once, in the context of the log call; a QueueHandler may then carry it to another
 thread or process. Stamps are plain text, for other formatters dump a record's attributes as they find them.
 """
 
-import functools
 import logging
-import threading
 from collections.abc import Mapping
-from typing import Any, cast
-
-from opentelemetry import context as otel_context
+from typing import Any
 
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.complaints import complain_once
-from ordertrace_instrumentation.events import complete, count_failure
+from ordertrace_instrumentation.events import complete
 from ordertrace_instrumentation.record import (
     MAX_MESSAGE,
     NS,
@@ -36,18 +32,32 @@ STAMPS: Mapping[str, str] = {
 }
 """Attribute of a LogRecord -> ECS field. Empty text where there is none; what a service set itself stays."""
 
-_FIELDS = "ordertrace_fields"  # the stamped ECS fields of a LogRecord, event.id among them
+STAMPED = "ordertrace_fields"  # the attribute with a LogRecord's stamped ECS fields, event.id among them
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
     "asctime",
     "taskName",
-    _FIELDS,
+    STAMPED,
 }
 _FOREIGN_TRACES = frozenset(("otelTraceID", "elasticapm_trace_id", "dd.trace_id"))
 OWN_LOGGER = "ordertrace"
-_UNSHIPPED = (OWN_LOGGER, "opentelemetry")  # loggers that speak of shipping itself
-_LEVELS = {"WARNING": "warn", "CRITICAL": "fatal"}
-_own_thread = threading.local()
+_LEVELS = {"warning": "warn", "critical": "fatal", "success": "info"}
+
+
+class Stamp(dict[str, Any]):
+    """The ECS fields of a LogRecord. `own` are the attributes that we put on it, not the service.
+
+    Pickled, as QueueHandler and SocketHandler do, it is a plain dictionary: who reads it may not have ordertrace.
+    """
+
+    __slots__ = ("own",)
+
+    def __init__(self, fields: Record, own: frozenset[str]) -> None:
+        super().__init__(fields)
+        self.own = own
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return dict, (dict(self),)
 
 
 class OrderFilter(logging.Filter):
@@ -90,75 +100,10 @@ class EcsFormatter(logging.Formatter):
             return json_line({ecs.MESSAGE: message_of(record), ecs.LOG_LEVEL: record.levelname.lower()})
 
 
-class OrderHandler(logging.Handler):
-    """Ships log records to the transports, beside the service's own handlers. Never raises, never waits.
-
-    Does nothing where `capture_logging` is on, for that ships them already.
-    """
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not _capture.wanted:
-            _ship(record, stamp(record))
-
-
-class _Capture:
-    """`configure(capture_logging=True)`: ships what the service logs at INFO and above, without a handler.
-
-    A handler on the root logger would turn the service's own `basicConfig` into nothing, and `dictConfig`
-    would throw it out. So `Logger.callHandlers` is wrapped, as Sentry does: the service's handlers run first
-    and see an untouched record.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self._wrapped = False
-
-    def switch(self, wanted: bool) -> None:
-        self.wanted = wanted
-        if not wanted or self._wrapped:
-            return
-        self._wrapped = True
-        call_handlers = logging.Logger.callHandlers
-
-        @functools.wraps(call_handlers)
-        def call_handlers_and_ship(logger: logging.Logger, record: logging.LogRecord) -> None:
-            try:
-                call_handlers(logger, record)
-            finally:
-                if self.wanted and record.levelno >= logging.INFO:
-                    _ship(record, record.__dict__.get(_FIELDS))
-
-        setattr(logging.Logger, call_handlers.__name__, call_handlers_and_ship)
-
-
-_capture = _Capture()
-
-
-def capture_logging(wanted: bool) -> None:
-    """Begin to ship what the standard library's loggers say, or stop it."""
-    _capture.switch(wanted)
-
-
-def _ship(record: logging.LogRecord, fields: Record | None) -> None:
-    if record.name.partition(".")[0] in _UNSHIPPED or getattr(_own_thread, "shipping", False):
-        return
-    if otel_context.get_value("suppress_instrumentation"):  # an exporter speaks of its own exporting
-        return
-    _own_thread.shipping = True
-    try:
-        whole = ecs_record(record, fields)
-        if not _shipped_by_structlog(whole):
-            current_shim().ship(whole, int(record.created * NS))
-    except Exception as error:  # noqa: BLE001
-        count_failure(error)
-    finally:
-        _own_thread.shipping = False
-
-
 def stamp(record: logging.LogRecord) -> Record:
     """Stamp the record if it is not yet stamped; returns its ECS fields. Never raises."""
     attributes = record.__dict__
-    fields = attributes.get(_FIELDS)
+    fields = attributes.get(STAMPED)
     if fields is not None:
         return fields
     try:
@@ -166,20 +111,41 @@ def stamp(record: logging.LogRecord) -> Record:
     except Exception as error:  # noqa: BLE001
         complain_once(f"a log record could not be stamped: {safe_text(error)}")
         fields = {}
-    attributes[_FIELDS] = fields
-    for attribute, field in STAMPS.items():
-        attributes.setdefault(attribute, fields.get(field, ""))
-    return fields
+    own = frozenset(attribute for attribute in STAMPS if attribute not in attributes)
+    for attribute in own:
+        attributes[attribute] = fields.get(STAMPS[attribute], "")
+    attributes[STAMPED] = stamped = Stamp(fields, own)
+    return stamped
+
+
+def own_attributes(record: logging.LogRecord) -> frozenset[str]:
+    """The attributes that we put on the record, for formatters that write all that they find."""
+    stamped = record.__dict__.get(STAMPED)
+    return (stamped.own if isinstance(stamped, Stamp) else frozenset(STAMPS)) | {STAMPED}
+
+
+def order_fields(record: logging.LogRecord) -> dict[str, str]:
+    """What a structured format gains: order, refs, trace and event.id by their ECS names; empty without an order or
+    a trace. Stamps the record."""
+    fields = stamp(record)
+    if ecs.ORDER_ID not in fields and ecs.TRACE_ID not in fields:
+        return {}
+    wanted = {*STAMPS.values(), ecs.EVENT_ID}
+    return {k: v for k, v in fields.items() if k in wanted or k.startswith(ecs.ORDER_REFS)}
+
+
+def level_text(name: str) -> str:
+    """A level's name as ECS writes it."""
+    return _LEVELS.get(name.lower(), name.lower())
 
 
 def ecs_record(record: logging.LogRecord, fields: Record | None = None) -> Record:
     """The whole LogRecord as ECS, made from its stamp, or from `fields` made without touching the record."""
     if fields is None:
         fields = _made_fields(record)
-    level = record.levelname
     whole: Record = {
         **fields,
-        ecs.LOG_LEVEL: _LEVELS.get(level, level.lower()),
+        ecs.LOG_LEVEL: level_text(record.levelname),
         ecs.LOG_LOGGER: safe_text(record.name),
         ecs.MESSAGE: message_of(record),
     }
@@ -239,47 +205,3 @@ def _stack_trace(record: logging.LogRecord) -> str:
         return safe_text(record.exc_text or "", MAX_MESSAGE)
     except Exception:  # noqa: BLE001
         return ""
-
-
-# --- structlog -------------------------------------------------------------------------------------------
-
-
-def structlog_processor(logger: object, method: str, event_dict: Any) -> Any:
-    """A structlog processor: put it before the renderer. Adds the order's fields to the event, and ships it
-    where the service opted in by `capture_logging`. Keys the service set itself stay. Never raises.
-
-    Needs nothing of structlog: a processor is a function of (logger, method name, event dictionary).
-    """
-    try:
-        shim = current_shim()
-        instant = shim.clock()
-        fields = shim.new_record(instant)
-        given = dict(cast(Mapping[str, object], event_dict))
-        message = given.pop("event", "")
-        for key in ("timestamp", "level", "logger", "exc_info", "stack_info", "exception"):
-            given.pop(key, None)
-        if given.get("order_id"):
-            given.setdefault(ecs.ORDER_ID, given.pop("order_id"))
-        add_fields(fields, given)
-        fields[ecs.MESSAGE] = safe_text(message, MAX_MESSAGE)
-        complete(shim, fields)
-        for attribute, field in STAMPS.items():
-            if field in fields:
-                event_dict.setdefault(attribute, fields[field])
-        event_dict.setdefault(ecs.EVENT_ID, fields[ecs.EVENT_ID])
-        if shim.settings.capture_logging:
-            level = "error" if method == "exception" else method
-            fields[ecs.LOG_LEVEL] = _LEVELS.get(level.upper(), level)
-            if event_dict.get("exception"):
-                fields[ecs.ERROR_STACK_TRACE] = safe_text(event_dict["exception"], MAX_MESSAGE)
-            shim.ship(fields, instant)
-            _own_thread.structlog_id = fields[ecs.EVENT_ID]
-    except Exception as error:  # noqa: BLE001
-        complain_once(f"a structlog event could not be enriched: {safe_text(error)}")
-    return event_dict
-
-
-def _shipped_by_structlog(fields: Record) -> bool:
-    """Whether this is the rendered form, come through the standard library, of what the processor has shipped."""
-    event_id = getattr(_own_thread, "structlog_id", "")
-    return bool(event_id) and (fields.get(ecs.EVENT_ID) == event_id or event_id in fields[ecs.MESSAGE])

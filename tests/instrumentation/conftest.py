@@ -12,8 +12,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from ordertrace_instrumentation import complaints, configure, shutdown
-from ordertrace_instrumentation import logs as shim_logs
+from ordertrace_instrumentation import capture, complaints, configure, shutdown
 
 
 def eventually(holds: Callable[[], Any], seconds: float = 15.0) -> Any:
@@ -116,7 +115,7 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(complaints, "_said", set())
     yield
     shutdown(0.2)
-    shim_logs.capture_logging(False)
+    capture.capture_logging(False)
 
 
 class Shipped:

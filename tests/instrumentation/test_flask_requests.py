@@ -12,8 +12,8 @@ from flask import Flask, request
 from opentelemetry import trace
 
 from ordertrace_instrumentation import configure, current_order_id, event, order, order_trace_id
-from ordertrace_instrumentation.web.flask import instrument_flask
 from ordertrace_instrumentation.clients.requests import instrument_requests
+from ordertrace_instrumentation.web.flask import instrument_flask
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TOLD = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": "order.id=SO%20%E4%B8%AD,tenant=x"}

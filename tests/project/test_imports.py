@@ -29,10 +29,21 @@ ALLOWED = {
 DEMO = ROOT / "rules" / "ordertrace_rules" / "cli" / "demo.py"
 """The one module of the rules that may know the shop: the command that shows it."""
 
-OPTIONAL = {"flask": "flask.py", "requests": "requests.py", "opentelemetry.sdk": "otlp.py"}
+OPTIONAL = {
+    "ecs_logging": "ecs_logging.py",
+    "flask": "flask.py",
+    "loguru": "loguru.py",
+    "opentelemetry.sdk": "otlp.py",
+    "pythonjsonlogger": "json_logger.py",
+    "requests": "requests.py",
+    "structlog": "structlog.py",
+}
 """What the shim does not need, and the one module of it that imports it."""
 
+SHIM_EXTRAS = ("", "flask", "requests", "otlp", "structlog", "loguru", "ecs-logging", "json-logger")
+
 PROVIDED_BY = {
+    "ecs_logging": "ecs-logging",
     "fluent": "fluent-logger",
     "markdown_it": "markdown-it-py",
     "markupsafe": "flask",
@@ -40,6 +51,7 @@ PROVIDED_BY = {
     "openapi_spec_validator": "openapi-spec-validator",
     "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry.sdk": "opentelemetry-sdk",
+    "pythonjsonlogger": "python-json-logger",
     "prometheus_client": "prometheus-client",
     "werkzeug": "flask",
     "yaml": "pyyaml",
@@ -134,7 +146,7 @@ def wanted_by(room: str) -> set[str]:
 @pytest.mark.parametrize(
     ("room", "extras"),
     [
-        ("ordertrace_instrumentation", ("", "flask", "requests", "otlp")),
+        ("ordertrace_instrumentation", SHIM_EXTRAS),
         ("ordertrace_alerting", ("", "server")),
         ("ordertrace_rules", ("", "server")),
         ("ordertrace_shop", ("", "demo")),
@@ -148,10 +160,7 @@ def test_what_a_room_imports_is_declared_for_it(room: str, extras: tuple[str, ..
 def test_no_dependency_is_declared_that_nothing_imports() -> None:
     brought = requirements()
     used = set().union(*(wanted_by(room) for room in ROOMS))
-    assert (
-        set().union(*(brought[extra] for extra in ("", "server", "flask", "requests", "otlp"))) - used
-        == set()
-    )
+    assert set().union(*(brought[extra] for extra in ("server", *SHIM_EXTRAS))) - used == set()
 
 
 def test_what_tests_and_benchmarks_import_is_declared_for_them() -> None:
