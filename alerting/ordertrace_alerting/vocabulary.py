@@ -22,7 +22,7 @@ class Signal:
     id: str  # "<incident>:<transition number>"
     incident: str
     number: int  # of the transition; a larger one is later
-    kind: str  # opened | grown | cause_changed | verified | acknowledged | reopened | resolved | withdrawn
+    kind: str  # opened | grown | cause_changed | verified | escalated | acknowledged | reopened | resolved | withdrawn
     status: Status
     at: int
     labels: Mapping[str, str]

@@ -26,6 +26,10 @@ class Calendar:
     days: frozenset[int]
     closed: frozenset[date] = frozenset()
 
+    def __repr__(self) -> str:
+        """The same in every process, which a set's is not: rules are told from others by it."""
+        return f"Calendar({self.zone}, {self.hours}, {sorted(self.days)}, {sorted(map(str, self.closed))})"
+
     def add(self, start: int, duration: int) -> int:
         """The earliest instant by which `duration` (ns) of working time has passed since `start`.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ordertrace_rules.calendar import ALWAYS
+from ordertrace_rules.calendar import ALWAYS, Calendar
 from ordertrace_rules.event import Event
 from ordertrace_rules.vocabulary import Pause, Stage
 
@@ -14,11 +14,18 @@ def deadline(stage: Stage, started_at: int | None, acts: Iterable[Event]) -> int
     """
     if started_at is None or stage.target is None:
         return None
-    if stage.calendar is None and not stage.pauses:
-        return started_at + stage.target
-    calendar = stage.calendar or ALWAYS
-    at, left = started_at, stage.target
-    for begun, ended in paused(stage.pauses, acts):
+    return reach(started_at, stage.target, stage.calendar, stage.pauses, acts)
+
+
+def reach(
+    started_at: int, duration: int, calendar: Calendar | None, pauses: Sequence[Pause], acts: Iterable[Event]
+) -> int | None:
+    """When `duration` has passed since `started_at`, in working time and without the pauses; None while one holds."""
+    if calendar is None and not pauses:
+        return started_at + duration
+    calendar = calendar or ALWAYS
+    at, left = started_at, duration
+    for begun, ended in paused(pauses, acts):
         if calendar.add(at, left) <= begun:
             break
         if ended is None:

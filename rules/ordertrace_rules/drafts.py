@@ -191,6 +191,7 @@ def _check_process(playbook: Draft, drafts: Drafts) -> None:
 
 def _check_actions(playbook: Draft, known: set[str]) -> None:
     named = when.actions_of(playbook.values.get("when"))
+    named += process_file.pause_actions(playbook.values)
     named += [
         (("unless", index), action)
         for index, action in enumerate(playbook.values.get("unless") or ())

@@ -61,7 +61,10 @@ class Rules:
     def fingerprint(self) -> str:
         """Changes where the same events would be judged otherwise; not with a title, a step or a file's place."""
         playbooks = [
-            (p.id, p.process, p.condition, p.stage, p.unless, p.depends_on, p.group_by, p.reopen_within)
+            (
+                *(p.id, p.process, p.condition, p.stage, p.unless, p.depends_on, p.group_by, p.reopen_within),
+                *(p.where, p.where_not, p.calendar, p.pauses),
+            )
             for p in self.catalogue.playbooks
         ]
         processes = [

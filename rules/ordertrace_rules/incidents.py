@@ -11,15 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ordertrace_rules.errors import Conflict, OrdertraceError, StoreUnavailable
+from ordertrace_rules.severity import louder, severity_of
 from ordertrace_rules.stores.protocol import MemberCounts, Store, Versioned
 from ordertrace_rules.times import MINUTE
 from ordertrace_rules.vocabulary import (
+    SEVERITIES,
     Certainty,
     Diagnosis,
     Incident,
     IncidentStatus,
     Member,
     Playbook,
+    Severity,
     Transition,
     TransitionKind,
 )
@@ -236,6 +239,8 @@ class Incidents:
         ripe = ripe and (incident.certainty == "firm" or now - incident.detected_at >= self._rules.patience)
         return (
             ripe
+            or louder(severity_of(incident, self._playbooks[incident.playbook], now), incident.severity)
+            != incident.severity
             or _is_explained_by(gaps, incident) != (incident.explained_by == gaps.incident != "")
             or self._wants_diagnosis(incident, now)
         )
@@ -309,10 +314,9 @@ def _counted(
             detected_at=now,
         )
     state = _state(old, counts)
-    return replace(
+    new = replace(
         old,
         playbook_version=playbook.version,
-        severity=playbook.severity,
         state=state,
         certainty=_certainty(old, counts),
         opened_at=counts.opened_at if counts.opened_at is not None else old.opened_at,
@@ -327,7 +331,18 @@ def _counted(
         assumed=counts.assumed > 0,
         acknowledged_by=old.acknowledged_by if state == "acknowledged" else "",
         acknowledged_at=old.acknowledged_at if state == "acknowledged" else None,
+        proposals=playbook.actions,
     )
+    return replace(new, severity=_severity(old, new, playbook, now))
+
+
+def _severity(old: Incident, new: Incident, playbook: Playbook, now: int) -> Severity:
+    """It only rises while it is open: one order more or less must not make it louder and softer in turn."""
+    reached = severity_of(new, playbook, now)
+    goes_on = old.announced and old.is_open and old.playbook_version == playbook.version
+    if not new.is_open:
+        return old.severity  # those who were told loudly hear in the same way that it is over
+    return louder(old.severity, reached) if goes_on else reached
 
 
 def _certainty(old: Incident, counts: MemberCounts) -> Certainty:
@@ -364,6 +379,8 @@ def _with_update(old: Incident | None, new: Incident, now: int) -> Incident:
         return new
     if not new.announced_firm and new.certainty == "firm":
         return _add_transition(new, "verified", now)
+    if SEVERITIES.index(new.severity) < SEVERITIES.index(old.severity):
+        return _add_transition(new, "escalated", now, new.severity)
     if new.open_count >= 2 * max(new.announced_count, 1):
         return _add_transition(new, "grown", now)
     if new.diagnosed_at != old.diagnosed_at and _cause(new) and _cause(new) != _cause(old):

@@ -71,7 +71,9 @@ class _Case:
 
     def judge_by(self, playbook: Playbook) -> None:
         now = self._completeness.now
-        findings = playbook.condition.find(_timeline(self._folded, self._process, playbook), now)
+        concerned = concerns(playbook, self._folded.journey)
+        timeline = _timeline(self._folded, self._process, playbook)
+        findings = playbook.condition.find(timeline, now) if concerned else ()
         self.due += [f.due for f in findings if f.due is not None]
         found = {self._note(playbook, f) for f in findings if f.state != "quiet"}
         for old in _disproved(playbook, self._folded, self._members.values(), found):
@@ -99,6 +101,14 @@ class _Case:
         self.changed[member.id] = replace(member, settled=False)
 
 
+def concerns(playbook: Playbook, journey: Journey) -> bool:
+    """Whether the playbook judges a subject with these labels."""
+    labels = journey.labels
+    return all(labels.get(name) in values for name, values in playbook.where.items()) and not any(
+        labels.get(name) in values for name, values in playbook.where_not.items()
+    )
+
+
 def group_key(playbook: Playbook, journey: Journey) -> str:
     """The values of the playbook's `group_by` as one string; empty where it declares none."""
     values = {
@@ -124,7 +134,16 @@ def needed_services(
 def _timeline(folded: Folded, process: Process, playbook: Playbook) -> Timeline:
     excuse = next((e.timestamp for e in folded.acts if e.action in playbook.unless), None)
     ended_at = folded.journey.ended_at
-    return Timeline(folded.acts, folded.journey, process, ended_at, excuse, folded.records)
+    return Timeline(
+        folded.acts,
+        folded.journey,
+        process,
+        ended_at,
+        excuse,
+        folded.records,
+        playbook.calendar,
+        playbook.pauses,
+    )
 
 
 def _member(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ordertrace_rules.calendar_file import CALENDAR, build_calendar
 from ordertrace_rules.conditions.vocabulary import Condition
 from ordertrace_rules.fields import (
     ACTION,
@@ -11,18 +12,24 @@ from ordertrace_rules.fields import (
     NAME,
     SERVICE,
     Duration,
+    Factor,
     Field,
+    Flag,
     Listing,
     Reading,
     Record,
     Sentence,
     String,
+    Table,
     Whole,
 )
-from ordertrace_rules.vocabulary import GuideText, Playbook, ProposedAction, Step
+from ordertrace_rules.process import PAUSE, build_pauses, check_clocks
+from ordertrace_rules.vocabulary import SEVERITIES, Escalation, GuideText, Playbook, ProposedAction, Step
 from ordertrace_rules.when import WHEN, build_condition, check_condition
 
-_GROUP = String(r"[a-zA-Z0-9_.-]{1,60}", "warehouse")
+_LABEL = String(r"[a-zA-Z0-9_.-]{1,60}", "warehouse")
+_LABELS = Table(_LABEL, Listing(NAME, single=True, least=1))
+_SEVERITY = String(choices=SEVERITIES)
 
 STEP = Record(
     (
@@ -50,6 +57,22 @@ PROPOSED_ACTION = Record(
             required=True,
         ),
         Field("title", Sentence(LONGEST_TITLE), "the button's text", required=True),
+        Field(
+            "safe",
+            Flag(),
+            "whether it may be done without a person, where the site lets safe ones be",
+            default=False,
+        ),
+    )
+)
+
+ESCALATION = Record(
+    (
+        Field("to", _SEVERITY, "how loud it then is", required=True),
+        Field("count", Whole(least=2), "from so many open cases on"),
+        Field("amount", Factor(), "from this amount at stake on"),
+        Field("currency", String(r"[A-Z]{3}", "CNY"), "of the amount"),
+        Field("age", Duration(), "once the oldest is this old"),
     )
 )
 
@@ -60,10 +83,27 @@ PLAYBOOK = Record(
         Field("title", Sentence(LONGEST_TITLE), "what is observed, for people", required=True),
         Field("verdict", Sentence(LONGEST_TITLE), "what it amounts to, in a few words", required=True),
         Field("process", ID, "the process whose subjects it judges", required=True),
-        Field("severity", String(choices=("critical", "warning", "info")), "how loud it is", required=True),
+        Field("severity", _SEVERITY, "how loud it is", required=True),
+        Field(
+            "escalate",
+            Listing(ESCALATION),
+            "what makes it louder: all that one line names has to hold",
+            default=[],
+        ),
         Field("owner", NAME, "the team that is told"),
         Field("stage", ID, "the stage whose healthy orders are compared with the affected ones"),
         Field("when", WHEN, "the one condition that opens an incident", required=True),
+        Field(
+            "where",
+            _LABELS,
+            "the labels that a subject must have to be judged, with their values",
+            default={},
+        ),
+        Field(
+            "where_not", _LABELS, "the labels by which a subject is left out, with their values", default={}
+        ),
+        Field("calendar", CALENDAR, "the working time in which its deadlines count; else every hour does"),
+        Field("pauses", Listing(PAUSE), "what holds its deadlines up", default=[]),
         Field("unless", Listing(ACTION, single=True), "events that excuse the order", default=[]),
         Field(
             "depends_on",
@@ -73,7 +113,7 @@ PLAYBOOK = Record(
         ),
         Field(
             "group_by",
-            Listing(_GROUP, single=True),
+            Listing(_LABEL, single=True),
             "labels (or currency) that divide it into incidents of their own",
             default=[],
         ),
@@ -101,7 +141,10 @@ def read_playbook(reading: Reading) -> Mapping[str, Any]:
     """The fields of a playbook file, with its mistakes kept in `reading`; what is wrong is left out."""
     values = PLAYBOOK.read(reading.document.data, (), reading) or {}
     check_condition(values.get("when"), values.get("unless") or (), reading)
+    check_clocks(values, reading)
     _check_groups(values.get("group_by") or (), reading)
+    _check_labels(values, reading)
+    _check_escalations(values, reading)
     if values.get("playbook") in (values.get("depends_on") or ()):
         reading.problem(
             ("depends_on",), "a playbook that depends on itself", "name the others that explain it"
@@ -121,7 +164,10 @@ def build_playbook(values: Mapping[str, Any], file: str) -> Playbook:
         "depends_on",
         "group_by",
         "suspects",
+        "where",
+        "where_not",
     )
+    calendar = values["calendar"]
     condition: Condition = build_condition(values["when"])
     return Playbook(
         id=values["playbook"],
@@ -132,6 +178,9 @@ def build_playbook(values: Mapping[str, Any], file: str) -> Playbook:
         owner=values["owner"] or "",
         guide=_guide(values["guide"]),
         actions=tuple(ProposedAction(**action) for action in values["actions"]),
+        escalations=tuple(_escalation(each) for each in values["escalate"]),
+        calendar=build_calendar(calendar) if calendar else None,
+        pauses=build_pauses(values["pauses"]),
         file=file,
     )
 
@@ -143,6 +192,45 @@ def _guide(values: Mapping[str, Any]) -> GuideText:
         avoid=values["avoid"],
         over_when=values["over_when"],
     )
+
+
+def _escalation(values: Mapping[str, Any]) -> Escalation:
+    return Escalation(
+        to=values["to"],
+        count=values["count"] or 0,
+        amount=values["amount"] or 0.0,
+        currency=values["currency"] or "",
+        age=values["age"] or 0,
+    )
+
+
+def _check_labels(values: Mapping[str, Any], reading: Reading) -> None:
+    for name in ("where", "where_not"):
+        for label in values.get(name) or ():
+            if label.startswith(("labels.", "order.")):
+                short = label.rpartition(".")[2]
+                fix = f"write the label's name alone: {short}"
+                reading.problem((name, label), "a field's full name", fix, at_key=True)
+
+
+def _check_escalations(values: Mapping[str, Any], reading: Reading) -> None:
+    base = values.get("severity")
+    for index, each in enumerate(values.get("escalate") or ()):
+        path = ("escalate", index)
+        if each is None:
+            continue
+        if each.keys() == {f.name for f in ESCALATION.fields} and not any(
+            each[name] for name in ("count", "amount", "age")
+        ):
+            reading.problem(path, "nothing that makes it louder", "add count, amount or age")
+        if bool(each.get("amount")) != bool(each.get("currency")) and {"amount", "currency"} <= each.keys():
+            missing = "currency" if each["amount"] else "amount"
+            reading.problem(
+                path, f"“{missing}” is missing", "an amount has a currency: {amount: 10000, currency: CNY}"
+            )
+        if base and each.get("to") and SEVERITIES.index(each["to"]) >= SEVERITIES.index(base):
+            said = f"“{each['to']}” is no louder than the playbook's “{base}”"
+            reading.problem((*path, "to"), said, "name a louder one, or lower “severity”")
 
 
 def _check_groups(names: tuple[str | None, ...], reading: Reading) -> None:

@@ -102,7 +102,7 @@ def read_process(reading: Reading) -> Mapping[str, Any]:
     """The fields of a process file, with its mistakes kept in `reading`; what is wrong is left out."""
     values = PROCESS.read(reading.document.data, (), reading) or {}
     _check_stages(values.get("stages") or (), reading)
-    _check_clocks(values, reading)
+    check_clocks(values, reading)
     _check_calls(values.get("calls") or (), reading)
     return values
 
@@ -136,6 +136,18 @@ def actions_of(values: Mapping[str, Any]) -> set[str]:
     pauses = [pause for place in (values, *stages_of(values)) for pause in place.get("pauses") or () if pause]
     groups += [pause.get(name) or () for pause in pauses for name in ("from", "until")]
     return {action for group in groups for action in group if action}
+
+
+def pause_actions(values: Mapping[str, Any]) -> list[tuple[NodePath, str]]:
+    """The event actions of a file's own pauses, with the place of each."""
+    pauses: Iterable[Mapping[str, Any] | None] = values.get("pauses") or ()
+    return [
+        (("pauses", place, name, index), action)
+        for place, pause in enumerate(pauses)
+        for name in ("from", "until")
+        for index, action in enumerate((pause or {}).get(name) or ())
+        if action is not None
+    ]
 
 
 def services_of(values: Mapping[str, Any]) -> set[str]:
@@ -172,6 +184,10 @@ def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     return ()
 
 
+def build_pauses(pauses: Iterable[Mapping[str, Any]]) -> tuple[Pause, ...]:
+    return tuple(Pause(p["from"], p["until"]) for p in pauses)
+
+
 def _stage(values: Mapping[str, Any], process: Mapping[str, Any]) -> Stage:
     calendar = values["calendar"] or process["calendar"]
     return Stage(
@@ -183,7 +199,7 @@ def _stage(values: Mapping[str, Any], process: Mapping[str, Any]) -> Stage:
         calendar=build_calendar(calendar) if calendar else None,
         per=values["per"] or "",
         complete=values["complete"],
-        pauses=tuple(Pause(p["from"], p["until"]) for p in (*process["pauses"], *values["pauses"])),
+        pauses=build_pauses((*process["pauses"], *values["pauses"])),
     )
 
 
@@ -214,8 +230,8 @@ def _check_stages(stages: Iterable[Mapping[str, Any] | None], reading: Reading) 
             )
 
 
-def _check_clocks(values: Mapping[str, Any], reading: Reading) -> None:
-    """The calendars and pauses of a process and of its stages."""
+def check_clocks(values: Mapping[str, Any], reading: Reading) -> None:
+    """Mistakes in the calendars and pauses of a process and of its stages, or of a playbook."""
     places: list[tuple[NodePath, Mapping[str, Any]]] = [((), values)]
     stages = enumerate(values.get("stages") or ())
     places += [(("stages", index), stage) for index, stage in stages if stage is not None]

@@ -16,12 +16,21 @@ Text = Mapping[str, str]
 LANGUAGES = ("en", "zh")
 
 Severity = Literal["critical", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")  # the loudest first
 Certainty = Literal["firm", "unverified"]
 StageStatus = Literal["waiting", "running", "done", "failed", "skipped"]
 MemberStatus = Literal["open", "resolved", "withdrawn"]
 IncidentStatus = Literal["open", "acknowledged", "resolved", "withdrawn"]
 TransitionKind = Literal[
-    "opened", "grown", "cause_changed", "verified", "acknowledged", "reopened", "resolved", "withdrawn"
+    "opened",
+    "grown",
+    "cause_changed",
+    "verified",
+    "escalated",
+    "acknowledged",
+    "reopened",
+    "resolved",
+    "withdrawn",
 ]
 
 
@@ -197,10 +206,25 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ProposedAction:
-    """What a person may approve: `kind` is manual_review | notify_customer | ticket | degrade."""
+    """What a person may approve: `kind` is manual_review | notify_customer | ticket | degrade.
+
+    A `safe` one may be done without asking, where a site lets safe ones be.
+    """
 
     kind: str
     title: Text
+    safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """What makes an incident louder: all that is not 0 or empty has to hold."""
+
+    to: Severity
+    count: int = 0  # of open members
+    amount: float = 0.0  # of open members, in `currency`
+    currency: str = ""
+    age: int = 0  # since the clock of its first member started
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +259,13 @@ class Playbook:
     ] = ()  # services that people accuse first: the guide always says of them what it knows
     guide: GuideText = field(default_factory=GuideText)
     actions: tuple[ProposedAction, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict[str, tuple[str, ...]]
+    )  # label -> any of
+    where_not: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    calendar: Calendar | None = None  # in which its deadlines count
+    pauses: tuple[Pause, ...] = ()
     file: str = ""
 
 
@@ -312,6 +343,7 @@ class Incident:
     diagnosis: "Diagnosis | None" = None
     diagnosed_at: int | None = None
     diagnosed_count: int = 0  # open members when it was diagnosed
+    proposals: tuple[ProposedAction, ...] = ()  # what a person may approve now
     transitions: tuple[Transition, ...] = ()  # not yet relayed
     next_transition: int = 1
 

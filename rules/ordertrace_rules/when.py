@@ -1,181 +1,14 @@
-"""What may stand under a playbook's `when`: a condition by the field that it begins with."""
+"""What stands under a playbook's `when`, as read: its mistakes, its schema, and what it speaks of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
-from ordertrace_rules.conditions.count_in_window import CountInWindow
-from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
-from ordertrace_rules.conditions.happened_but_not import HappenedButNot
-from ordertrace_rules.conditions.logs_missing import LogsMissing
-from ordertrace_rules.conditions.not_all import NotAll
-from ordertrace_rules.conditions.not_consumed import NotConsumed
-from ordertrace_rules.conditions.stage_overdue import StageOverdue
-from ordertrace_rules.conditions.status_differs import StatusDiffers
+from ordertrace_rules.condition_forms import ANY, FORMS
 from ordertrace_rules.conditions.vocabulary import Condition
-from ordertrace_rules.fields import (
-    ACTION,
-    ID,
-    NAME,
-    SERVICE,
-    Duration,
-    Field,
-    Listing,
-    Reading,
-    Record,
-    Schema,
-    Table,
-    Whole,
-    name_of,
-    nearest,
-)
+from ordertrace_rules.fields import Reading, Schema, name_of, nearest
 from ordertrace_rules.yamlfile import NodePath
-
-ANY = "any"
-_ACTIONS = Listing(ACTION, single=True, least=1)
-_AFTER = Field("after", _ACTIONS, "the events the first of which starts the clock", required=True)
-_WITHIN = Field("within", Duration(), "how long it may take", required=True)
-_UNTIL = Field("until", Listing(ACTION, single=True), "the events that resolve it", default=[])
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """How one condition is written, and what its fields become."""
-
-    record: Record
-    build: Callable[[Mapping[str, Any]], Condition]
-
-
-FORMS: Mapping[str, Form] = {
-    "happened": Form(
-        Record(
-            (
-                Field("happened", _ACTIONS, "the events the first of which starts the clock", required=True),
-                Field("but_not", _ACTIONS, "the events any of which was to follow", required=True),
-                _WITHIN,
-            )
-        ),
-        lambda v: HappenedButNot(v["happened"], v["but_not"], v["within"]),
-    ),
-    "stage_overdue": Form(
-        Record(
-            (
-                Field(
-                    "stage_overdue",
-                    Listing(ID, single=True, least=1),
-                    "the stages that are judged against their target, or any",
-                    required=True,
-                ),
-            )
-        ),
-        lambda v: StageOverdue(_unless_any(v["stage_overdue"])),
-    ),
-    "count_of": Form(
-        Record(
-            (
-                Field("count_of", _ACTIONS, "the events that are counted", required=True),
-                Field("at_least", Whole(least=1, most=10_000), "how many are too many", required=True),
-                Field("window", Duration(), "the time within which they are counted", required=True),
-                _UNTIL,
-            )
-        ),
-        lambda v: CountInWindow(v["count_of"], v["at_least"], v["window"], v["until"]),
-    ),
-    "all_of": Form(
-        Record(
-            (
-                _AFTER,
-                Field("all_of", _ACTIONS, "the events all of which were to follow", required=True),
-                _WITHIN,
-            )
-        ),
-        lambda v: NotAll(v["after"], v["all_of"], v["within"]),
-    ),
-    "any_of": Form(  # as happened and but_not, for those who come from `all_of`
-        Record(
-            (
-                _AFTER,
-                Field("any_of", _ACTIONS, "the events one of which was to follow", required=True),
-                _WITHIN,
-            )
-        ),
-        lambda v: HappenedButNot(v["after"], v["any_of"], v["within"]),
-    ),
-    "none_of": Form(
-        Record(
-            (
-                _AFTER,
-                Field("none_of", _ACTIONS, "the events none of which may follow", required=True),
-                Field("within", Duration(), "how long it may not happen", required=True),
-                _UNTIL,
-            )
-        ),
-        lambda v: ForbiddenAfter(v["after"], v["none_of"], v["within"], v["until"]),
-    ),
-    "status_differs": Form(
-        Record(
-            (
-                Field(
-                    "status_differs",
-                    Listing(SERVICE, least=2, most=2),
-                    "the two services whose last order.status is compared",
-                    required=True,
-                ),
-                Field("for", Duration(), "how long they may differ", required=True),
-                Field(
-                    "equivalent",
-                    Table(NAME, Listing(NAME, single=True, least=1)),
-                    "a status, and the words of other systems that mean the same",
-                    default={},
-                ),
-            )
-        ),
-        lambda v: StatusDiffers(v["status_differs"], v["for"], _meanings(v["equivalent"])),
-    ),
-    "not_consumed": Form(
-        Record(
-            (
-                Field(
-                    "not_consumed",
-                    Listing(NAME, single=True, least=1),
-                    "the destinations whose published messages are followed, or any",
-                    required=True,
-                ),
-                Field(
-                    "subscriber",
-                    NAME,
-                    "the consumer group, or the service, that has to consume them; "
-                    "else those under “subscribers” of the process",
-                ),
-                _WITHIN,
-            )
-        ),
-        lambda v: NotConsumed(_unless_any(v["not_consumed"]), v["within"], v["subscriber"] or ""),
-    ),
-    "logs_missing": Form(
-        Record(
-            (
-                Field(
-                    "logs_missing",
-                    Record(
-                        (
-                            Field(
-                                "silent_after",
-                                Duration(),
-                                "how long a service may be silent without a goodbye",
-                                default="10m",
-                            ),
-                        )
-                    ),
-                    "the logs of a service are missing; the subject is the service",
-                    required=True,
-                ),
-            )
-        ),
-        lambda v: LogsMissing(v["logs_missing"]["silent_after"]),
-    ),
-}
-
 
 _APART = (
     ("happened", "but_not", "what happened is also what should follow"),
@@ -184,10 +17,15 @@ _APART = (
     ("after", "none_of", "what starts the clock is also what may not follow"),
     ("none_of", "until", "what may not follow also resolves it"),
     ("count_of", "until", "what is counted also resolves it"),
+    ("failures_of", "until", "what is tried needs no other event for its success"),
+    ("sequence", "until", "what may not follow also resolves it"),
 )
 """Fields that may have no event in common, and what is said where they have."""
 
-_ACTION_FIELDS = ("happened", "but_not", "after", "all_of", "any_of", "none_of", "count_of", "until")
+_ACTION_FIELDS = (
+    *("happened", "but_not", "after", "all_of", "any_of", "none_of"),
+    *("count_of", "failures_of", "sequence", "event", "until"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +74,16 @@ def check_condition(
     form, fields = when
     for one, other, said in _APART:
         _refuse_common(fields, one, other, said, reading)
-    for start in ("happened", "after"):
-        excused = set(fields.get(start) or ()) & set(unless) - {None}
+    steps: tuple[Mapping[str, Any] | None, ...] = fields.get("steps") or ()
+    first = steps[0] or {} if steps else {}
+    for start in (fields.get("happened"), fields.get("after"), first.get("event")):
+        excused = set(start or ()) & set(unless) - {None}
         if excused:
             said = f"“{min(excused)}” starts the clock and excuses the order at once"
             reading.problem(("unless",), said, "take it out of one of the two")
     if form == "status_differs":
         _check_status_differs(fields, reading)
+    _check_steps(steps, reading)
     for name, what in (("stage_overdue", "stages"), ("not_consumed", "destinations")):
         named = fields.get(name) or ()
         if ANY in named and len(named) > 1:
@@ -293,10 +134,14 @@ def actions_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePat
     """The event actions that a condition names, with the place of each."""
     if when is None:
         return []
+    places: list[tuple[NodePath, Mapping[str, Any]]] = [
+        (("when", "steps", place), step or {}) for place, step in enumerate(when[1].get("steps") or ())
+    ]
     return [
-        (("when", name, index), action)
+        ((*path, name, index), action)
+        for path, fields in [(("when",), when[1]), *places]
         for name in _ACTION_FIELDS
-        for index, action in enumerate(when[1].get(name) or ())
+        for index, action in enumerate(fields.get(name) or ())
         if action is not None
     ]
 
@@ -314,6 +159,26 @@ def _refuse_common(fields: Mapping[str, Any], one: str, other: str, said: str, r
         reading.problem(("when", other), f"{said}: “{min(common)}”", "name another event")
 
 
+def _check_steps(steps: tuple[Mapping[str, Any] | None, ...], reading: Reading) -> None:
+    for place, step in enumerate(steps):
+        if step is None or "within" not in step:
+            continue
+        path = ("when", "steps", place)
+        if place == 0 and step["within"] is not None:
+            reading.problem(
+                (*path, "within"), "the first step starts the clock", "remove its “within”", at_key=True
+            )
+        elif place and step["within"] is None:
+            reading.problem(
+                path, "“within” is missing", "add within: how long after the step before it may come"
+            )
+    for place, (before, step) in enumerate(pairwise(steps), 1):
+        both = set((before or {}).get("event") or ()) & set((step or {}).get("event") or ()) - {None}
+        if both:
+            said = f"“{min(both)}” is the step before it too"
+            reading.problem(("when", "steps", place, "event"), said, "name another event")
+
+
 def _check_status_differs(fields: Mapping[str, Any], reading: Reading) -> None:
     services = fields.get("status_differs") or ()
     if len(services) == 2 and services[0] == services[1] is not None:
@@ -328,11 +193,3 @@ def _check_status_differs(fields: Mapping[str, Any], reading: Reading) -> None:
                 said = f"“{word}” means both “{meaning[word]}” and “{status}”"
                 path = ("when", "equivalent", status, index)
                 reading.problem(path, said, "a word belongs to one status: keep one of the two")
-
-
-def _meanings(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    return {word: status for status, words in groups.items() for word in words}
-
-
-def _unless_any(names: tuple[str, ...]) -> tuple[str, ...]:
-    return () if names == (ANY,) else names

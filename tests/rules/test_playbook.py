@@ -1,24 +1,39 @@
 """Playbook files: what they mean, and each mistake with its place."""
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from ordertrace_rules import condition_forms
+from ordertrace_rules.calendar import Calendar
+from ordertrace_rules.condition_forms import FORMS
+from ordertrace_rules.conditions import steps
 from ordertrace_rules.conditions.count_in_window import CountInWindow
 from ordertrace_rules.conditions.forbidden_after import ForbiddenAfter
 from ordertrace_rules.conditions.happened_but_not import HappenedButNot
+from ordertrace_rules.conditions.in_sequence import InSequence
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.not_consumed import NotConsumed
+from ordertrace_rules.conditions.repeated_failures import RepeatedFailures
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.status_differs import StatusDiffers
+from ordertrace_rules.conditions.steps import Steps
 from ordertrace_rules.conditions.vocabulary import Condition
 from ordertrace_rules.errors import Problem
 from ordertrace_rules.fields import Reading, Record
-from ordertrace_rules.playbook import GUIDE, PLAYBOOK, PROPOSED_ACTION, STEP, build_playbook, read_playbook
+from ordertrace_rules.playbook import (
+    ESCALATION,
+    GUIDE,
+    PLAYBOOK,
+    PROPOSED_ACTION,
+    STEP,
+    build_playbook,
+    read_playbook,
+)
 from ordertrace_rules.times import DAY, HOUR, MINUTE
-from ordertrace_rules.vocabulary import GuideText, Playbook, ProposedAction, Step
-from ordertrace_rules.when import FORMS
+from ordertrace_rules.vocabulary import Escalation, GuideText, Pause, Playbook, ProposedAction, Step
 from ordertrace_rules.yamlfile import parse_yaml
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,6 +68,14 @@ guide:
 actions:
   - kind: ticket
     title: {en: Open a ticket, zh: 提交工单}
+    safe: true
+escalate:
+  - {to: critical, count: 50}
+  - {to: critical, amount: 1e5, currency: CNY, age: 4h}
+where: {channel: [app, web]}
+where_not: {kind: presale}
+calendar: {zone: Asia/Shanghai, hours: 09:00-18:00}
+pauses: [{from: order.cancelled, until: order.placed}]
 """
 WHEN = """\
 when:
@@ -95,7 +118,15 @@ def test_every_field_is_read() -> None:
             avoid=({"en": "Don't wait.", "zh": "不要等。"},),
             over_when={"en": "It is there.", "zh": "已到货。"},
         ),
-        actions=(ProposedAction("ticket", {"en": "Open a ticket", "zh": "提交工单"}),),
+        actions=(ProposedAction("ticket", {"en": "Open a ticket", "zh": "提交工单"}, safe=True),),
+        escalations=(
+            Escalation("critical", count=50),
+            Escalation("critical", amount=1e5, currency="CNY", age=4 * HOUR),
+        ),
+        where={"channel": ("app", "web")},
+        where_not={"kind": ("presale",)},
+        calendar=Calendar(ZoneInfo("Asia/Shanghai"), ((540, 1080),), frozenset(range(5))),
+        pauses=(Pause(("order.cancelled",), ("order.placed",)),),
         file="late.yaml",
     )
 
@@ -113,6 +144,19 @@ def test_every_field_is_read() -> None:
         (
             "{count_of: [payment.failed], at_least: 3, window: 10m}",
             CountInWindow(("payment.failed",), 3, 10 * MINUTE),
+        ),
+        (
+            "{count_of: a.b, at_least: 2, window: 1d, distinct: payment_id}",
+            CountInWindow(("a.b",), 2, DAY, (), "payment_id"),
+        ),
+        (
+            "{failures_of: [a.b, a.failed], at_least: 3, window: 1h, until: c.d}",
+            RepeatedFailures(("a.b", "a.failed"), 3, HOUR, ("c.d",)),
+        ),
+        ("{sequence: [a.b, c.d], within: 1h, until: e.f}", InSequence(("a.b", "c.d"), HOUR, ("e.f",))),
+        (
+            "{steps: [{event: a.b}, {event: [c.d, e.f], within: 2h}]}",
+            Steps((steps.Step(("a.b",)), steps.Step(("c.d", "e.f"), 2 * HOUR))),
         ),
         ("{after: a.b, all_of: [c.d, e.f], within: 4h}", NotAll(("a.b",), ("c.d", "e.f"), 4 * HOUR)),
         ("{after: a.b, any_of: [c.d, e.f], within: 4h}", HappenedButNot(("a.b",), ("c.d", "e.f"), 4 * HOUR)),
@@ -340,6 +384,70 @@ def test_the_time_scale_divides_every_duration_and_the_default_ones() -> None:
         ),
         (
             WHEN,
+            "when:\n  steps:\n    - {event: a.b, within: 1h}\n    - {event: c.d, within: 1h}\n",
+            "    - {event: a.b, within: 1h}",
+            "the first step starts the clock",
+            "remove",
+        ),
+        (
+            WHEN,
+            "when:\n  steps:\n    - {event: a.b}\n    - {event: c.d}\n",
+            "    - {event: c.d}",
+            "“within” is missing",
+            "add within",
+        ),
+        (
+            WHEN,
+            "when:\n  steps:\n    - {event: a.b}\n    - {event: a.b, within: 1h}\n",
+            "    - {event: a.b, within: 1h}",
+            "the step before it too",
+            "another event",
+        ),
+        (WHEN, "when:\n  steps: [{event: a.b}]\n", "  steps: [{event: a.b}]", "a list of 1", "at least 2"),
+        (
+            WHEN,
+            "when:\n  sequence: [a.b, c.d]\n  within: 1h\n  until: c.d\n",
+            "  until: c.d",
+            "also resolves it",
+            "another event",
+        ),
+        (
+            "  - {to: critical, count: 50}",
+            "  - {to: info, count: 50}",
+            "  - {to: info, count: 50}",
+            "no louder than",
+            "name a louder one",
+        ),
+        (
+            "  - {to: critical, count: 50}",
+            "  - {to: critical}",
+            "  - {to: critical}",
+            "nothing that makes",
+            "count",
+        ),
+        (
+            "amount: 1e5, currency: CNY, age: 4h",
+            "amount: 1e5, age: 4h",
+            "  - {to: critical, amount: 1e5, age: 4h}",
+            "“currency” is missing",
+            "CNY",
+        ),
+        (
+            "where: {channel: [app, web]}",
+            "where: {labels.channel: [app, web]}",
+            "where: {labels.channel: [app, web]}",
+            "full name",
+            "alone: channel",
+        ),
+        (
+            "until: order.placed}]",
+            "until: order.cancelled}]",
+            "pauses: [{from: order.cancelled, until: order.cancelled}]",
+            "both begins and ends",
+            "another event",
+        ),
+        (
+            WHEN,
             "when:\n  after: order.cancelled\n  none_of: c.d\n  within: 1h\n",
             "unless: order.cancelled",
             "excuses the order at once",
@@ -365,9 +473,12 @@ def test_a_file_that_is_no_mapping_is_told() -> None:
     assert "fields are needed" in problem.message
 
 
-RECORDS: list[Record] = [PLAYBOOK, GUIDE, STEP, PROPOSED_ACTION, *(form.record for form in FORMS.values())]
+RECORDS: list[Record] = [
+    *(PLAYBOOK, GUIDE, STEP, PROPOSED_ACTION, ESCALATION, condition_forms.STEP),
+    *(form.record for form in FORMS.values()),
+]
 
 
 @pytest.mark.parametrize("name", sorted({field.name for record in RECORDS for field in record.fields}))
 def test_every_field_of_a_playbook_is_documented(name: str) -> None:
-    assert f"`{name}`" in (DOCS / "playbooks.md").read_text(encoding="utf-8")
+    assert any(f"`{name}`" in page.read_text(encoding="utf-8") for page in DOCS.glob("playbooks*.md"))

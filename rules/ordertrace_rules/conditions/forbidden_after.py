@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ordertrace_rules.conditions.occurrence import occurred
 from ordertrace_rules.conditions.vocabulary import Finding, Timeline
 
 
@@ -23,24 +24,7 @@ class ForbiddenAfter:
         hit = next(
             (e for e in timeline.events if e.action in self.none_of and start <= e.timestamp <= end), None
         )
-        ended = [at for at in (timeline.ended_at, timeline.excused_at) if at is not None]
-        if hit is None or (ended and min(ended) <= hit.timestamp):
-            return ()
-        if now < hit.timestamp:  # its clock is ahead
-            return (Finding("quiet", due=hit.timestamp),)
-        mended = [
-            e.timestamp for e in timeline.events if e.action in self.until and e.timestamp >= hit.timestamp
-        ]
-        closing = [*ended, *mended]
-        return (
-            Finding(
-                state="resolved" if closing else "open",
-                since=start,
-                opened_at=hit.timestamp,
-                resolved_at=min(closing, default=None),
-                evidence=(started.id, hit.id),
-            ),
-        )
+        return occurred(timeline, now, (started, hit), self.until) if hit is not None else ()
 
     def actions(self) -> tuple[str, ...]:
         return (*self.after, *self.none_of, *self.until)

@@ -20,8 +20,11 @@ class HappenedButNot:
         started = next((e for e in timeline.events if e.action in self.happened), None)
         if started is None:
             return ()
+        deadline = timeline.after(started.timestamp, self.within)
+        if deadline is None:
+            return ()
         answer = next((e for e in timeline.events if e.action in self.but_not), None)
-        need = Need(self.but_not, started.timestamp, started.timestamp + self.within)
+        need = Need(self.but_not, started.timestamp, deadline)
         answered_at = answer.timestamp if answer is not None else None
         evidence = (started.id, answer.id) if answer is not None else (started.id,)
         finding = absence(timeline, now, need, answered_at, evidence=evidence)

@@ -18,7 +18,9 @@ class NotAll:
         started = next((e for e in timeline.events if e.action in self.after), None)
         if started is None:
             return ()
-        deadline = started.timestamp + self.within
+        deadline = timeline.after(started.timestamp, self.within)
+        if deadline is None:
+            return ()
         firsts = {e.action: e for e in reversed(timeline.events) if e.action in self.all_of}
         late = tuple(a for a in self.all_of if a not in firsts or firsts[a].timestamp > deadline)
         complete = firsts.keys() == set(self.all_of)

@@ -38,7 +38,9 @@ class NotConsumed:
         consumptions = [e for e in timeline.events if _is_consumed_by(e, subscriber)]
         answer = next((e for e in consumptions if _is_of(e, message)), None)
         services = tuple(dict.fromkeys(e.service for e in consumptions if e.service)) or (subscriber,)
-        deadline = message.timestamp + self.within
+        deadline = timeline.after(message.timestamp, self.within)
+        if deadline is None:
+            return None
         return absence(
             timeline,
             now,

@@ -34,12 +34,13 @@ class StatusDiffers:
             absence(
                 timeline,
                 now,
-                Need((), d.began.timestamp, d.began.timestamp + self.lasting, self.services),
+                Need((), d.began.timestamp, deadline, self.services),
                 d.ended.timestamp if d.ended is not None else None,
                 evidence=(d.began.id, d.ended.id) if d.ended is not None else (d.began.id,),
                 occurrence=format_instant(d.began.timestamp),
             )
             for d in self._differences(timeline.records)
+            if (deadline := timeline.after(d.began.timestamp, self.lasting)) is not None
         )
         return tuple(finding for finding in found if finding is not None)
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ordertrace_rules.calendar import Calendar
+from ordertrace_rules.deadline import reach
 from ordertrace_rules.event import Event
-from ordertrace_rules.vocabulary import Journey, Process
+from ordertrace_rules.vocabulary import Journey, Pause, Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class Timeline:
     ended_at: int | None  # the first event that ends the process
     excused_at: int | None = None  # the first event named by the playbook's `unless`
     records: tuple[Event, ...] = ()
+    calendar: Calendar | None = None  # of the playbook, as its pauses are: they hold up what it waits for
+    pauses: tuple[Pause, ...] = ()
+
+    def after(self, start: int, duration: int) -> int | None:
+        """The deadline `duration` after `start`; None while a pause holds the clock."""
+        return reach(start, duration, self.calendar, self.pauses, self.events)
 
 
 @dataclass(frozen=True, slots=True)
