@@ -16,7 +16,8 @@ from ordertrace_rules.engine import TickReport
 from ordertrace_rules.errors import Conflict
 from ordertrace_rules.stores.protocol import Store
 
-LEASE = "lease:tick"
+LEASES = "lease:"
+LEASE = LEASES + "tick"
 log = logging.getLogger(__name__)
 
 
@@ -38,8 +39,16 @@ class Pulse:
 class Lease:
     """A lease in the store's checkpoints: whoever wrote last holds it, until it stands still for `ttl` seconds."""
 
-    def __init__(self, store: Store, ttl: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ttl: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        name: str = LEASE,
+    ) -> None:
         self._store = store
+        self._name = name
         self._ttl = ttl
         self._monotonic = monotonic
         self._me = uuid.uuid4().hex
@@ -48,7 +57,7 @@ class Lease:
 
     def hold(self) -> bool:
         """Take or renew the lease. False where somebody else has it and is alive."""
-        current = self._store.checkpoint(LEASE)
+        current = self._store.checkpoint(self._name)
         if current is not None and current.value.partition(" ")[0] not in (self._me, ""):
             if self._seen is None or self._seen[0] != current.version:
                 self._seen = (current.version, self._monotonic())
@@ -58,7 +67,7 @@ class Lease:
         self._beats += 1
         try:
             self._store.put_checkpoint(
-                LEASE, f"{self._me} {self._beats}", current.version if current else None
+                self._name, f"{self._me} {self._beats}", current.version if current else None
             )
         except Conflict:
             return False
@@ -66,10 +75,10 @@ class Lease:
 
     def release(self) -> None:
         """Let go, so that a successor need not wait."""
-        current = self._store.checkpoint(LEASE)
+        current = self._store.checkpoint(self._name)
         if current is not None and current.value.partition(" ")[0] == self._me:
             try:
-                self._store.put_checkpoint(LEASE, "", current.version)
+                self._store.put_checkpoint(self._name, "", current.version)
             except Conflict:
                 pass
 
@@ -82,6 +91,7 @@ class Scheduler:
     lease: Lease | None  # None: nothing is lost where several do it at once
     interval: float
     pulse: Pulse = field(default_factory=Pulse)
+    what: str = "tick"  # in the log
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -122,7 +132,7 @@ class Scheduler:
         except Exception as error:
             self.pulse.failures += 1
             self.pulse.last_error = f"{type(error).__name__}: {error}"
-            log.exception("tick failed; the next one repeats its work")
+            log.exception("%s failed; the next time repeats its work", self.what)
         self.pulse.ticks += 1
         self.pulse.last_tick_at = time.time()
         self.pulse.last_tick_seconds = time.monotonic() - began

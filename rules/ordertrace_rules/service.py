@@ -17,6 +17,7 @@ from ordertrace_rules.clock import Clock, SystemClock
 from ordertrace_rules.completeness import CompletenessRules, Judgement
 from ordertrace_rules.engine import Engine, Rules, TickReport
 from ordertrace_rules.incidents import IncidentRules
+from ordertrace_rules.intake.foreign_index import ForeignIndexReader
 from ordertrace_rules.intake.intake import Intake
 from ordertrace_rules.intake.mapping import Mappings
 from ordertrace_rules.intake.mapping_file import load_mappings
@@ -25,6 +26,7 @@ from ordertrace_rules.relay import relay
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
+from ordertrace_rules.stores.elasticsearch.cluster import connect
 from ordertrace_rules.stores.opening import open_cluster, open_store
 from ordertrace_rules.stores.protocol import Store, Views
 from ordertrace_rules.times import MINUTE, NS
@@ -42,6 +44,7 @@ class Service:
     engine: Engine
     alerts: Pipeline
     clock: Clock
+    foreign_indices: Sequence[ForeignIndexReader] = ()
     pulse: Pulse = field(default_factory=Pulse)  # of the ticks
     alert_pulse: Pulse = field(default_factory=Pulse)  # of the deliveries
 
@@ -67,18 +70,23 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
     opened = open_store(settings)
     alert_store = open_alert_store(settings)
     config = alerting_config(settings.alerting)
+    intake = site_intake(settings, opened.store, clock)
+    readers = _foreign_indices(settings, intake, opened.store, clock)
     try:
         yield Service(
             settings=settings,
             catalogue=catalogue,
             store=opened.store,
             views=opened.views,
-            intake=site_intake(settings, opened.store, clock),
+            intake=intake,
             engine=Engine(opened.store, engine_rules(settings, catalogue), clock),
             alerts=Pipeline(config, alert_store, build_senders(config), clock.now),
             clock=clock,
+            foreign_indices=readers,
         )
     finally:
+        for reader in readers:
+            reader.close()
         alert_store.close()
         opened.close()
 
@@ -96,14 +104,22 @@ def site_catalogue(settings: Settings, only: Sequence[str] = ()) -> Catalogue:
 
 
 def site_mappings(settings: Settings, more: Sequence[Path] = ()) -> Mappings:
-    """The mapping rules of the configuration, those of its webhook sources and tails, and `more`."""
-    named = [source.mapping for source in (*settings.sources.values(), *settings.tail) if source.mapping]
+    """The mapping rules of the configuration, those of its sources, tails and indices, and `more`."""
+    places = (*settings.sources.values(), *settings.tail, *settings.foreign_indices)
+    named = [place.mapping for place in places if place.mapping]
     return load_mappings((*settings.mappings, *more), named)
 
 
 def site_intake(settings: Settings, store: Store, clock: Clock | None = None) -> Intake:
     """The intake as configured, into `store`. Raises ConfigError."""
     return Intake(store, clock or SystemClock(), site_mappings(settings), settings.masks, settings.mask_key)
+
+
+def _foreign_indices(
+    settings: Settings, intake: Intake, store: Store, clock: Clock
+) -> tuple[ForeignIndexReader, ...]:
+    named = settings.foreign_indices
+    return tuple(ForeignIndexReader(connect(settings), each, intake, store, clock) for each in named)
 
 
 def engine_rules(settings: Settings, catalogue: Catalogue) -> Rules:

@@ -77,6 +77,25 @@ TAILED = Record(
     )
 )
 
+FOREIGN_INDEX = Record(
+    (
+        Field(
+            "index",
+            String(r"[^\s/?#\"\\<>|]+", "filebeat-*"),
+            "the index, data stream or pattern that is read; several are divided by commas",
+            required=True,
+        ),
+        Field("mapping", Location(), "the mapping file for its documents"),
+        Field("service", SERVICE, "the service that writes it, where its documents don't say so"),
+        Field("time_field", NAME, "the date by which it is read", default="@timestamp"),
+        Field("query", String(longest=2_000), "only documents that this Lucene query finds"),
+        Field(
+            "lateness", Duration(), "how long after that date a document may come into a search", default="2m"
+        ),
+        Field("since", Duration(), "how far back the first reading begins", default="7d"),
+    )
+)
+
 COMPLETENESS = Record(
     (
         Field(
@@ -165,6 +184,12 @@ SETTINGS: tuple[Field, ...] = (
         default={},
     ),
     Field("tail", Listing(TAILED), "log files that are followed", default=[]),
+    Field(
+        "foreign_indices",
+        Listing(FOREIGN_INDEX),
+        "indices of other programs in Elasticsearch that are read where they are",
+        default=[],
+    ),
     Field("completeness", Table(SERVICE, COMPLETENESS), "by service: when its logs are all here", default={}),
     Field("default_lateness", Duration(may_be_zero=True), "how late a record may come", default="5m"),
     Field(

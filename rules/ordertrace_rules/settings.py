@@ -30,6 +30,7 @@ from ordertrace_rules.setting_table import (
     data_of,
     variable_of,
 )
+from ordertrace_rules.times import DAY, MINUTE
 from ordertrace_rules.yamlfile import NodePath, Place, Span, YamlDocument, load_yaml
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
@@ -58,6 +59,19 @@ class TailedFile:
     path: Path
     service: str = ""
     mapping: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignIndex:
+    """An index of another program, read where it is. Durations are nanoseconds."""
+
+    index: str
+    mapping: Path | None = None
+    service: str = ""
+    time_field: str = "@timestamp"
+    query: str = ""
+    lateness: int = 2 * MINUTE
+    since: int = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +107,7 @@ class Settings:
     mask_key: str = field(repr=False)
     sources: Mapping[str, WebhookSource]
     tail: tuple[TailedFile, ...]
+    foreign_indices: tuple[ForeignIndex, ...]
     completeness: CompletenessRules
     alias_kinds: Mapping[str, AliasKind]
     language: Literal["en", "zh"]
@@ -240,6 +255,7 @@ def _build(values: dict[str, Any], document: YamlDocument | None) -> Settings:
         "tail": tuple(
             TailedFile(given["path"], given["service"] or "", given["mapping"]) for given in values["tail"]
         ),
+        "foreign_indices": tuple(_foreign_index(given) for given in values["foreign_indices"]),
         "completeness": CompletenessRules(Judgement(lateness=lateness), by_service),
         "alias_kinds": {**DEFAULT_KINDS, **kinds},
     }
@@ -247,6 +263,12 @@ def _build(values: dict[str, Any], document: YamlDocument | None) -> Settings:
     built |= {name: (values[name] or "").rstrip("/") for name in ("es_url", "kibana_url")}
     built = {**values, **built}
     return Settings(**built, document=document)
+
+
+def _foreign_index(given: Mapping[str, Any]) -> ForeignIndex:
+    values = dict(given)
+    values["service"], values["query"] = given["service"] or "", given["query"] or ""
+    return ForeignIndex(**values)
 
 
 def _local_url(host: str, port: int) -> str:

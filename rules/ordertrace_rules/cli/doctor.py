@@ -37,6 +37,7 @@ from ordertrace_rules.times import DAY, MINUTE, NS, format_duration, format_inst
 
 SILENT_AFTER = 10 * MINUTE
 LONG_AGO = DAY
+SAMPLE = 200  # documents of a foreign index
 RECENT = 1_000  # deliveries in which each receiver's latest is looked for
 MARKS = {"ok": "[green]ok[/]  ", "warning": "[yellow]warn[/]", "failed": "[red]fail[/]"}
 
@@ -111,7 +112,7 @@ def _checks(context: Context, probe: bool, door: tuple[str, int] | None) -> Iter
     )
     try:
         with context.open_service() as service:
-            for look in (_store, _engine, _kept_aside, _services):
+            for look in (_store, _engine, _kept_aside, _foreign_indices, _services):
                 yield from look(service)
             if probe:
                 yield from _chain(service, door)
@@ -252,6 +253,28 @@ def _kept_aside(service: Service) -> Iterator[Check]:
         )
     else:
         yield Check("intake", "ok", "no record was kept aside")
+
+
+def _foreign_indices(service: Service) -> Iterator[Check]:
+    for reader in service.foreign_indices:
+        name = f"index {reader.foreign.index}"
+        try:
+            look = reader.look(SAMPLE)
+        except StoreUnavailable as error:
+            fix = (
+                "docs/foreign-indices.md lists the privileges; `index`, `time_field` and es_url must be right"
+            )
+            yield Check(name, "failed", str(error), fix)
+            continue
+        said = f"of the latest {look.documents} documents {look.of_orders} speak of an order"
+        if look.refused:
+            said += f", and {look.refused} cannot be read ({look.reason})"
+        fix = ""
+        if not look.documents:
+            fix = "is the pattern right, and does each document have a date in `time_field`?"
+        elif not look.of_orders:
+            fix = "no rule of its mapping fits them: docs/mapping.md"
+        yield Check(name, "warning" if fix or look.refused else "ok", said, fix)
 
 
 def _services(service: Service) -> Iterator[Check]:

@@ -17,9 +17,10 @@ from waitress.server import create_server
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.engine import TickReport
 from ordertrace_rules.errors import OrdertraceError
+from ordertrace_rules.intake.foreign_index import ForeignIndexReader
 from ordertrace_rules.intake.forward import ForwardServer, tls_context
 from ordertrace_rules.intake.tail import FileTail
-from ordertrace_rules.scheduler import Lease, Scheduler
+from ordertrace_rules.scheduler import LEASES, Lease, Scheduler
 from ordertrace_rules.service import Service, open_service
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
@@ -118,9 +119,26 @@ def start_schedules(service: Service, stack: ExitStack) -> None:
     lease = Lease(service.store, max(LEAST_LEASE, 3 * interval))
     ticks = Scheduler(service.tick, lease, interval, service.pulse)
     retention = Scheduler(lambda: _expire(service), None, RETENTION_INTERVAL)
-    for scheduler in (deliveries, ticks, retention):
+    for scheduler in (
+        deliveries,
+        ticks,
+        retention,
+        *(_following(service, each) for each in service.foreign_indices),
+    ):
         scheduler.start()
         stack.callback(scheduler.stop)
+
+
+def _following(service: Service, reader: ForeignIndexReader) -> Scheduler:
+    """Reads a foreign index for as long as it answers; of several programs one does."""
+
+    def follow() -> TickReport:
+        accepted, more = reader.poll()
+        return TickReport(events=accepted.new, more=more)
+
+    interval = service.settings.tick_interval / NS
+    lease = Lease(service.store, max(LEAST_LEASE, 3 * interval), name=LEASES + reader.name)
+    return Scheduler(follow, lease, interval, what=f"reading {reader.foreign.index}")
 
 
 def _start_forward(service: Service, stack: ExitStack) -> str:

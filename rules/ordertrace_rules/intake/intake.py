@@ -159,13 +159,15 @@ class Intake:
         mapping: str | None = None,
         service: str = "",
         on_kept: Callable[[int, RecordError], object] = lambda _index, _error: None,
+        choose: Callable[[list[Event]], list[Event]] = list,
     ) -> Accepted:
         """Store what the records say; on return it is durable, once for each `event.id`.
 
         A record is a JSON object as decoded, or one line of text or bytes. `source` names where they come
         from, the same for a repeat: it goes into the `event.id` of records that have none. `mapping` names a
         rule set; without it all are tried that are not on request. `service` stands where
-        a record does not say its `service.name`. `on_kept` is told the index of each record kept aside.
+        a record does not say its `service.name`. `on_kept` is told the index of each record kept aside; `choose`
+        says which of a batch's events are stored, where a source holds more than is wanted.
         Raises KeyError for an unknown mapping, and what the store raises: then repeat all of it.
         """
         if mapping is not None and mapping not in self.mappings.sets:
@@ -174,7 +176,7 @@ class Intake:
         total = Accepted()
         remaining = enumerate(records)
         while batch := list(islice(remaining, BATCH)):
-            total += self._accept_batch(batch, source, read, on_kept)
+            total += self._accept_batch(batch, source, read, on_kept, choose)
         return total
 
     def keep_aside(self, raw: object, *, source: str, reason: str) -> Accepted:
@@ -188,6 +190,7 @@ class Intake:
         source: str,
         read: Callable[..., tuple[list[Event], bool]],
         on_kept: Callable[[int, RecordError], object],
+        choose: Callable[[list[Event]], list[Event]],
     ) -> Accepted:
         received = self.clock.now()
         events: list[Event] = []
@@ -207,6 +210,7 @@ class Intake:
             without_event += not (made or on_purpose)
         if kept:
             self.store.keep_aside(kept)
+        events = choose(events)
         appended = self.store.append(events) if events else Appended(0, 0)
         astray = sum(not keys_of(event) and event.action != ecs.HEARTBEAT for event in events)
         return self._counted(

@@ -19,7 +19,7 @@ from ordertrace_alerting.vocabulary import Delivery, Group
 from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import Conflict, OrdertraceError
 from ordertrace_rules.event import Event
-from ordertrace_rules.scheduler import LEASE, Lease
+from ordertrace_rules.scheduler import LEASES, Lease
 from ordertrace_rules.stores.codec import decode, decode_event, encode
 from ordertrace_rules.stores.database import Row, answering, chunks, marks, plain
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
@@ -87,7 +87,7 @@ _TABLES = {
     "groups": ("alert_groups", True),
     "deliveries": ("alert_deliveries", True),
     "signals": ("alert_signals", True),
-    "checkpoints": (f"checkpoints WHERE id NOT IN ('{CHECKPOINT}', '{LEASE}')", False),
+    "checkpoints": (f"checkpoints WHERE id <> '{CHECKPOINT}' AND id NOT LIKE '{LEASES}%'", False),
 }
 
 
@@ -273,7 +273,7 @@ class _Migration:
     def _checkpoints(self) -> Iterator[list[Row]]:
         """But for the place in the events, which each store writes in its own way, and the lease."""
         for page in self._pages("SELECT id, value FROM checkpoints", "id", PAGE):
-            yield [row for row in page if row[0] not in (CHECKPOINT, LEASE)]
+            yield [row for row in page if row[0] != CHECKPOINT and not row[0].startswith(LEASES)]
 
     def _alert_pages(self, sql: str, key: str, first: object = "") -> Iterator[list[Row]]:
         return self._pages(sql, key, PAGE, first) if self._has_alerts else iter(())

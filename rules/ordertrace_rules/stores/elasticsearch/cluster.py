@@ -60,6 +60,7 @@ class Hit:
     source: Mapping[str, Any]
     version: str
     sort: tuple[Any, ...] = ()
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,10 @@ def document_id(text: str) -> str:
 
 
 class Cluster:
-    """The data streams and indices of one namespace. Safe to use from several threads."""
+    """The data streams and indices of one namespace, or with an empty one what other programs have there.
+
+    Safe to use from several threads.
+    """
 
     def __init__(
         self, client: Elasticsearch, namespace: str, *, sleep: Callable[[float], None] = time.sleep
@@ -330,7 +334,7 @@ class Cluster:
             return f"{said}; set es_username and es_password, or es_api_key"
         if error.status_code == 403:
             return f"{said}; docs/elasticsearch-setup.md lists the privileges that its user needs"
-        if error.status_code == 404:
+        if error.status_code == 404 and self.namespace:
             return f"{said}; run `ordertrace setup elasticsearch`"
         return said
 
@@ -359,7 +363,8 @@ def _may_match(version: str | None) -> bool:
 
 
 def _hit(each: Mapping[str, Any]) -> Hit:
-    return Hit(each["_id"], each.get("_source") or {}, _version(each), tuple(each.get("sort", ())))
+    source: Body = each.get("_source") or {}
+    return Hit(each["_id"], source, _version(each), tuple(each.get("sort", ())), each["_index"])
 
 
 def _version(each: Mapping[str, Any]) -> str:

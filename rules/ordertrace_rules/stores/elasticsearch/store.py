@@ -14,7 +14,7 @@ from ordertrace_rules.aliases import keys_of
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.codec import decode, encode
 from ordertrace_rules.stores.database import plain, whole
-from ordertrace_rules.stores.elasticsearch.arrivals import ArrivalReader, Overlap
+from ordertrace_rules.stores.elasticsearch.arrivals import Overlap, Stream, StreamReader
 from ordertrace_rules.stores.elasticsearch.cluster import (
     PAGE,
     Body,
@@ -32,6 +32,7 @@ from ordertrace_rules.stores.elasticsearch.documents import (
     read_binding,
 )
 from ordertrace_rules.stores.elasticsearch.event_documents import (
+    ARRIVED,
     KEYS,
     event_document,
     read_event,
@@ -72,7 +73,8 @@ class ElasticsearchStore:
 
     def __init__(self, cluster: Cluster, overlap: Overlap | None = None) -> None:
         self.cluster = cluster
-        self._arrivals = ArrivalReader(cluster, overlap or Overlap(), time.monotonic_ns)
+        by_arrival = Stream(cluster.events, ARRIVED)
+        self._arrivals = StreamReader(cluster, by_arrival, overlap or Overlap(), time.monotonic_ns)
         self._backing: set[str] = set()  # indices of the stream that hold events, as far as known
         self._seen: set[tuple[str, str]] = set()
         self._read_events: Memory[str, list[Event]] = Memory()
@@ -134,7 +136,9 @@ class ElasticsearchStore:
         return {hit.id for hit in hits}
 
     def arrivals(self, cursor: str, limit: int) -> Arrivals:
-        return self._arrivals.after(cursor, limit)
+        reading = self._arrivals.after(cursor, limit)
+        once = {event.id: event for event in self._events(reading.hits)}
+        return Arrivals(tuple(once.values()), reading.cursor)
 
     def events(self, ids: Collection[str]) -> dict[str, Event]:
         found: dict[str, Event] = {}
