@@ -29,22 +29,26 @@ def load_catalogue(
     *,
     shipped: bool = True,
     only: Sequence[str] = (),
+    asked: Sequence[Path] = (),
     time_scale: float = 1.0,
 ) -> Catalogue:
     """Read the shipped files and a site's own (files, or directories of *.yaml).
 
-    A site's process or playbook replaces the shipped one of the same id. `only` keeps the playbooks named by
+    A site's process or playbook replaces the shipped one of the same id, and a file or directory that is `asked`
+    for (on a command line) replaces both. `only` keeps the playbooks named by
     id or by the path of a file; what they depend on and is not kept is dropped from their `depends_on`.
     `time_scale` divides every duration. Raises ConfigError with every mistake of every file.
     """
-    asked = [Path(name) for name in only if _is_path(name)]
-    drafts = read_drafts(process_paths, (*playbook_paths, *asked), shipped=shipped, time_scale=time_scale)
+    named = [Path(name) for name in only if _is_path(name)]
+    drafts = read_drafts(
+        process_paths, playbook_paths, shipped=shipped, time_scale=time_scale, asked=(*asked, *named)
+    )
     check_together(drafts)
     problems = [*drafts.problems, *(p for draft in drafts.all() for p in draft.reading.problems)]
     problems += _unknown(only, drafts)
     if problems:
         raise ConfigError(problems)
-    files = {path.resolve() for path in asked}
+    files = {path.resolve() for path in named}
     playbooks = [
         build_playbook(draft.values, draft.file)
         for draft in drafts.playbooks.values()

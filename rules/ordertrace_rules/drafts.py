@@ -12,6 +12,7 @@ from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.fields import Reading, nearest
 from ordertrace_rules.playbook import read_playbook
 from ordertrace_rules.process import find_cycle, read_process
+from ordertrace_rules.trial_file import trial_actions
 from ordertrace_rules.yamlfile import NodePath, load_yaml
 
 SHIPPED = Path(__file__).parent
@@ -27,6 +28,7 @@ class Draft:
     values: Mapping[str, Any]
     reading: Reading
     shipped: bool
+    asked: bool = False  # named on the command line: it stands in for a configured one
 
     @property
     def file(self) -> str:
@@ -49,7 +51,9 @@ class Drafts:
     def all(self) -> list[Draft]:
         return [*self.processes.values(), *self.playbooks.values(), *self.nameless]
 
-    def add(self, path: Path, *, shipped: bool, time_scale: float, expected: str = "") -> None:
+    def add(
+        self, path: Path, *, shipped: bool, time_scale: float, expected: str = "", asked: bool = False
+    ) -> None:
         """Read one file; `expected` is process or playbook where the file itself does not tell."""
         try:
             reading = Reading(load_yaml(path), time_scale)
@@ -63,7 +67,7 @@ class Drafts:
             self.problems += reading.problems
             return
         values = read_playbook(reading) if kind == "playbook" else read_process(reading)
-        draft = Draft(kind, values.get(kind) or "", values, reading, shipped)
+        draft = Draft(kind, values.get(kind) or "", values, reading, shipped, asked)
         self._keep(draft, self.playbooks if kind == "playbook" else self.processes)
 
     def _keep(self, draft: Draft, known: dict[str, Draft]) -> None:
@@ -71,7 +75,7 @@ class Drafts:
             self.nameless.append(draft)
             return
         before = known.get(draft.id)
-        if before is not None and not before.shipped:
+        if before is not None and not before.shipped and (before.asked or not draft.asked):
             said = f"the {draft.kind} “{draft.id}” is declared twice"
             fix = f"it is in {before.file} too; rename or remove one"
             draft.reading.problem((draft.kind,), said, fix)
@@ -93,19 +97,30 @@ def kind_of(data: Any) -> str:
 
 
 def read_drafts(
-    process_paths: Sequence[Path], playbook_paths: Sequence[Path], *, shipped: bool, time_scale: float
+    process_paths: Sequence[Path],
+    playbook_paths: Sequence[Path],
+    *,
+    shipped: bool,
+    time_scale: float,
+    asked: Sequence[Path] = (),
 ) -> Drafts:
-    """Read the shipped files and a site's own, which replace the shipped ones of the same id."""
+    """Read the shipped files and a site's own, which replace the shipped ones of the same id, then those that were
+    `asked` for, which replace both."""
     drafts = Drafts()
     if shipped:
         for path in files_in((SHIPPED / "processes", SHIPPED / "playbooks"), drafts.problems):
             drafts.add(path, shipped=True, time_scale=time_scale)
     seen: set[Path] = set()
-    for paths, expected in ((process_paths, "process"), (playbook_paths, "playbook")):
+    kinds = (
+        (process_paths, "process", False),
+        (playbook_paths, "playbook", False),
+        (asked, "playbook", True),
+    )
+    for paths, expected, is_asked in kinds:
         for path in files_in(paths, drafts.problems):
             if path.resolve() not in seen:
                 seen.add(path.resolve())
-                drafts.add(path, shipped=False, time_scale=time_scale, expected=expected)
+                drafts.add(path, shipped=False, time_scale=time_scale, expected=expected, asked=is_asked)
     return drafts
 
 
@@ -192,6 +207,7 @@ def _check_process(playbook: Draft, drafts: Drafts) -> None:
 def _check_actions(playbook: Draft, known: set[str]) -> None:
     named = when.actions_of(playbook.values.get("when"))
     named += process_file.pause_actions(playbook.values)
+    named += trial_actions(playbook.values.get("tests") or ())
     named += [
         (("unless", index), action)
         for index, action in enumerate(playbook.values.get("unless") or ())

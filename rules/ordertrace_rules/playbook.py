@@ -24,6 +24,7 @@ from ordertrace_rules.fields import (
     Whole,
 )
 from ordertrace_rules.process import PAUSE, build_pauses, check_clocks
+from ordertrace_rules.trial_file import TRIALS, build_trials, check_trials
 from ordertrace_rules.vocabulary import SEVERITIES, Escalation, GuideText, Playbook, ProposedAction, Step
 from ordertrace_rules.when import WHEN, build_condition, check_condition
 
@@ -121,6 +122,9 @@ PLAYBOOK = Record(
         Field("suspects", Listing(SERVICE, single=True), "services that people accuse first", default=[]),
         Field("guide", GUIDE, "what its author knows and no log can tell", required=True),
         Field("actions", Listing(PROPOSED_ACTION), "what a person may approve", default=[]),
+        Field(
+            "tests", TRIALS, "small timelines, and what has to come of them: `ordertrace test`", default=[]
+        ),
     ),
     hints={
         "id": "the name is the value of “playbook”",
@@ -145,6 +149,7 @@ def read_playbook(reading: Reading) -> Mapping[str, Any]:
     _check_groups(values.get("group_by") or (), reading)
     _check_labels(values, reading)
     _check_escalations(values, reading)
+    check_trials(values.get("tests") or (), reading)
     if values.get("playbook") in (values.get("depends_on") or ()):
         reading.problem(
             ("depends_on",), "a playbook that depends on itself", "name the others that explain it"
@@ -181,6 +186,7 @@ def build_playbook(values: Mapping[str, Any], file: str) -> Playbook:
         escalations=tuple(_escalation(each) for each in values["escalate"]),
         calendar=build_calendar(calendar) if calendar else None,
         pauses=build_pauses(values["pauses"]),
+        tests=build_trials(values["tests"]),
         file=file,
     )
 

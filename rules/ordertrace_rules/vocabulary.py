@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ordertrace_rules.calendar import Calendar
 from ordertrace_rules.times import HOUR
+from ordertrace_rules.trial import Trial
 
 Text = Mapping[str, str]
 """A sentence by language: {"en": …, "zh": …}. `en` is always there."""
@@ -266,6 +267,7 @@ class Playbook:
     where_not: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     calendar: Calendar | None = None  # in which its deadlines count
     pauses: tuple[Pause, ...] = ()
+    tests: tuple[Trial, ...] = ()
     file: str = ""
 
 

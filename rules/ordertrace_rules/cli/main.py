@@ -21,6 +21,7 @@ from ordertrace_rules.cli.schema import schema
 from ordertrace_rules.cli.serve import serve
 from ordertrace_rules.cli.setup import setup
 from ordertrace_rules.cli.store import store
+from ordertrace_rules.cli.test import test
 from ordertrace_rules.cli.trace import trace
 from ordertrace_rules.cli.worker import worker
 from ordertrace_rules.errors import ConfigError, OrdertraceError
@@ -83,6 +84,7 @@ for command in (
     serve,
     setup,
     store,
+    test,
     trace,
     worker,
 ):
