@@ -55,8 +55,9 @@ def tls_context(cert: Path, key: Path | None, authority: Path | None) -> ssl.SSL
 class ForwardServer:
     """Listens for Forward protocol on TCP, and answers heartbeats on UDP, at one port.
 
-    With a `shared_key` every connection has to prove it; with `tls` it is spoken under TLS. `port` 0 takes a free one. `max_frame` bounds the
-    bytes of one message, `max_connections` how many are held at once: together they bound the memory.
+    With a `shared_key` every connection has to prove it; with `tls` it is spoken under TLS. `port` 0 takes a free one.
+    `max_frame` bounds the bytes of one message, `max_connections` how many are held at once: together they bound the
+    memory.
     """
 
     def __init__(
