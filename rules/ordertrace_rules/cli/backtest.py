@@ -16,9 +16,12 @@ from rich.table import Table
 from ordertrace_rules.backtest import Backtest, arrived_at, backtest_document
 from ordertrace_rules.backtest import backtest as run_backtest
 from ordertrace_rules.catalogue import Catalogue
+from ordertrace_rules.cli.changes import print_changes
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.clock import SetClock
+from ordertrace_rules.comparison import compare as compared
+from ordertrace_rules.comparison import comparison_document
 from ordertrace_rules.completeness import Judgement, Source
 from ordertrace_rules.engine import Engine, Rules
 from ordertrace_rules.incidents import IncidentRules
@@ -30,6 +33,7 @@ from ordertrace_rules.times import NS, format_instant, parse_instant
 from ordertrace_rules.vocabulary import in_language
 
 SHOWN = 5  # unreadable records that are named one by one
+NOTHING = Backtest((), 0, 0, ())  # what a playbook that there is not yet has said
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -51,6 +55,7 @@ class Instant(click.ParamType[int]):
     epilog="""\b
 Examples:
   ordertrace backtest --events monday.jsonl tuesday.jsonl.gz
+  ordertrace backtest --events month.jsonl --playbook changed/paid_not_reserved.yaml --compare
   ordertrace backtest --events orders.csv --mapping olist.yaml --playbook late.yaml --completeness file --format json
 """
 )
@@ -70,6 +75,11 @@ Examples:
     multiple=True,
     metavar="NAME_OR_PATH",
     help="Judge by this playbook only; may be repeated. Default: all that are configured.",
+)
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Judge the same records by the present playbooks of these names too, and show what the change adds and drops.",
 )
 @click.option(
     "--until",
@@ -96,6 +106,7 @@ def backtest(
     first: tuple[Path, ...],
     more: tuple[Path, ...],
     playbooks: tuple[str, ...],
+    compare: bool,
     until: int | None,
     completeness: str | None,
     mappings: tuple[Path, ...],
@@ -105,30 +116,47 @@ def backtest(
 
     Nothing is stored and nobody is told. Exit code 3 where records could not be read (they are counted).
     """
-    catalogue = site_catalogue(context.settings, only=playbooks)
+    settings = context.settings
+    catalogue = site_catalogue(settings, only=playbooks)
+    if compare and not playbooks:
+        raise click.UsageError("--compare needs --playbook: the changed file")
+
+    def replay(judged_by: Catalogue, unreadable: list[Unreadable]) -> Backtest:
+        arrivals = _merged(settings, [*first, *more], mappings, unreadable)
+        return _replay(arrivals, _replay_rules(settings, judged_by, completeness), until)
+
     unreadable: list[Unreadable] = []
-    arrivals = _merged(context.settings, [*first, *more], mappings, unreadable)
-    clock = SetClock()
-    store = MemoryStore()
-    engine = Engine(store, _replay_rules(context.settings, catalogue, completeness), clock)
+    result = replay(catalogue, unreadable)
+    _report_faults(result, unreadable)
+    names = [playbook.id for playbook in catalogue.playbooks]
+    present = [p.id for p in context.catalogue.playbooks if p.id in names] if compare else []
+    before = replay(site_catalogue(settings, only=present), []) if present else NOTHING
+    changes = compared(before, result, names) if compare else ()
+    if output == "json":
+        document = backtest_document(result, catalogue)
+        document |= {"comparison": comparison_document(changes)} if compare else {}
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    elif compare:
+        print_changes(changes)
+    else:
+        _print_table(result, catalogue)
+    if unreadable or result.problems:
+        raise SystemExit(3)
+
+
+def _replay(arrivals: Iterable[ReadEvent], rules: Rules, until: int | None) -> Backtest:
+    clock, store = SetClock(), MemoryStore()
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("replaying", total=None)
-        result = run_backtest(
+        return run_backtest(
             arrivals,
-            engine,
+            Engine(store, rules, clock),
             MemoryViews(store),
             clock,
             until,
             lambda count: progress.update(bar, completed=count),
         )
-    _report_faults(result, unreadable)
-    if output == "json":
-        click.echo(json.dumps(backtest_document(result, catalogue), ensure_ascii=False, indent=2))
-    else:
-        _print_table(result, catalogue)
-    if unreadable or result.problems:
-        raise SystemExit(3)
 
 
 def _replay_rules(settings: Settings, catalogue: Catalogue, completeness: str | None) -> Rules:
