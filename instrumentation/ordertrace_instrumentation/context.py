@@ -225,3 +225,43 @@ async def _steps_async(binding: _Binding, generator: AsyncGenerator[Any, Any]) -
     finally:
         with binding:
             await generator.aclose()
+
+
+class held:
+    """An order bound with no block around it, from here to `release`: between two turns of a consumer's loop.
+
+    `release` restores only what is still as this left it: in another thread, or where another order was bound
+    since, it changes nothing.
+    """
+
+    def __init__(self, order_id: str) -> None:
+        before = _scope.get()
+        self._before = before
+        self._bound = before if order_id == before.order_id else Scope(order_id, {}, {})
+        _scope.set(self._bound)
+
+    def release(self) -> None:
+        if _scope.get() is self._bound:
+            _scope.set(self._before)
+
+
+class carried:
+    """The very order and stage that are bound where this is made, to be bound in another thread. False for neither."""
+
+    def __init__(self) -> None:
+        self._scope = _scope.get()
+        self._stage = _stage.get()
+
+    def __bool__(self) -> bool:
+        return self._scope is not NO_ORDER or bool(self._stage)
+
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function with them bound; from several threads at once too."""
+        scope, stage = _scope.get(), _stage.get()
+        _scope.set(self._scope)
+        _stage.set(self._stage)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _scope.set(scope)
+            _stage.set(stage)

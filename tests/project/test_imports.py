@@ -30,19 +30,39 @@ DEMO = ROOT / "rules" / "ordertrace_rules" / "cli" / "demo.py"
 """The one module of the rules that may know the shop: the command that shows it."""
 
 OPTIONAL = {
+    "celery": "celery.py",
+    "confluent_kafka": "confluent_kafka.py",
     "ecs_logging": "ecs_logging.py",
     "flask": "flask.py",
+    "kafka": "kafka_python.py",
+    "kombu": "kombu.py",
     "loguru": "loguru.py",
     "opentelemetry.sdk": "otlp.py",
+    "pika": "pika.py",
     "pythonjsonlogger": "json_logger.py",
     "requests": "requests.py",
     "structlog": "structlog.py",
 }
 """What the shim does not need, and the one module of it that imports it."""
 
-SHIM_EXTRAS = ("", "flask", "requests", "otlp", "structlog", "loguru", "ecs-logging", "json-logger")
+SHIM_EXTRAS = (
+    "",
+    "flask",
+    "requests",
+    "otlp",
+    "structlog",
+    "loguru",
+    "ecs-logging",
+    "json-logger",
+    "celery",
+    "confluent",
+    "kafka",
+    "pika",
+)
 
 PROVIDED_BY = {
+    "confluent_kafka": "confluent-kafka",
+    "kafka": "kafka-python",
     "ecs_logging": "ecs-logging",
     "fluent": "fluent-logger",
     "markdown_it": "markdown-it-py",
