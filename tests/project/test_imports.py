@@ -69,6 +69,8 @@ PROVIDED_BY = {
     "markupsafe": "flask",
     "opentelemetry": "opentelemetry-api",
     "openapi_spec_validator": "openapi-spec-validator",
+    "google.protobuf": "protobuf",
+    "opentelemetry.proto": "opentelemetry-proto",
     "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry.sdk": "opentelemetry-sdk",
     "pythonjsonlogger": "python-json-logger",

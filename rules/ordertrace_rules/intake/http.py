@@ -48,13 +48,13 @@ def events_blueprint(intake: Intake, sources: Mapping[str, WebhookSource], token
         name = request.args.get("source", "")
         if name in sources:
             return take(name)
-        _check_token(request, token)
+        check_token(request, token)
         return _answer(_accept(intake, request, source=name[:100] or "http", mapping=None))
 
     @blueprint.post("/api/v1/events/<source>")
     def take(source: str) -> ResponseReturnValue:
         known = sources.get(source)
-        _check_token(request, token, *([known.token] if known else []))
+        check_token(request, token, *([known.token] if known else []))
         if known is None:
             raise Refused(
                 404, f"there is no source named {source[:60]!r}: name it under “sources” in the settings"
@@ -79,7 +79,7 @@ def events_blueprint(intake: Intake, sources: Mapping[str, WebhookSource], token
     return blueprint
 
 
-def _check_token(asked: Request, *valid: str) -> None:
+def check_token(asked: Request, *valid: str) -> None:
     """Any of the tokens opens the door; an empty one stands for no door."""
     given = ""
     if asked.authorization is not None:
@@ -95,7 +95,7 @@ def _accept(intake: Intake, asked: Request, source: str, mapping: str | None) ->
 
 
 def _records(asked: Request) -> list[object]:
-    body = _body(asked)
+    body = read_body(asked)
     kind = asked.mimetype
     context = cloudevents.of_headers(dict(asked.headers))
     if context:
@@ -124,7 +124,8 @@ def _lines(body: bytes, *, whole: bool) -> list[object]:
     return lines
 
 
-def _body(asked: Request) -> bytes:
+def read_body(asked: Request) -> bytes:
+    """The body, inflated. Raises Refused (400, 415) or RequestEntityTooLarge."""
     asked.max_content_length = MAX_BODY
     body = asked.get_data(cache=False)  # raises 413 beyond it
     encoding = asked.headers.get("Content-Encoding", "identity").lower()

@@ -21,7 +21,7 @@ from ordertrace_rules.web.problems import wants_json
 from ordertrace_rules.web.routes import local_path
 
 OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "sign_in", "static"})
-OWN_DOOR_ENDPOINTS = frozenset({"events.unnamed", "events.take"})
+OWN_DOOR_ENDPOINTS = frozenset({"events.unnamed", "events.take", "otlp.logs", "otlp.traces"})
 """Endpoints that check a token of their own."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SHIFT = timedelta(hours=12)

@@ -5,6 +5,7 @@ import importlib.metadata
 from flask import Flask
 
 from ordertrace_rules.intake.http import events_blueprint
+from ordertrace_rules.intake.otlp import otlp_blueprint
 from ordertrace_rules.service import Service
 from ordertrace_rules.web.access import Access
 from ordertrace_rules.web.api import api_blueprint
@@ -37,6 +38,7 @@ def create_app(service: Service) -> Flask:
     app.register_blueprint(metrics_blueprint(service))
     app.register_blueprint(api_blueprint(service))
     app.register_blueprint(events_blueprint(service.intake, service.settings.sources, service.settings.token))
+    app.register_blueprint(otlp_blueprint(service.intake, service.settings.token))
     app.register_blueprint(pages_blueprint(service))
     return app
 
