@@ -137,6 +137,11 @@ class Aliases:
             seen |= frontier
         return {value_of(key) for key in seen if kind_of(key) == ORDER}
 
+    def changes_hands(self, key: str) -> bool:
+        """Whether a new binding of the key may take it from an order that had it."""
+        kind = self._kind(key)
+        return kind.exclusive or kind.reuse_after is not None
+
     def conflicts(self, bindings: Iterable[Binding]) -> list[AliasConflict]:
         """The conflicts among the bindings of one key."""
         by_key: dict[str, list[Binding]] = {}

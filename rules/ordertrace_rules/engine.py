@@ -19,16 +19,16 @@ from ordertrace_rules.completeness import Completeness, CompletenessRules, witne
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.event import Event
-from ordertrace_rules.incidents import IncidentRules, Incidents, LogGaps
+from ordertrace_rules.incidents import IncidentRules, Incidents, LogGaps, Settled
 from ordertrace_rules.journey import fold, set_aside
 from ordertrace_rules.judgement import judge
 from ordertrace_rules.log_gaps import judge_services, next_silence, silent_after_of
-from ordertrace_rules.stores.protocol import Store, Versioned
+from ordertrace_rules.slices import SLICES, WHOLE, Share, checkpoints
+from ordertrace_rules.stores.protocol import Store, Version, Versioned
 from ordertrace_rules.subjects import Subjects
 from ordertrace_rules.times import MINUTE
 from ordertrace_rules.vocabulary import Journey, Member, Process
 
-CHECKPOINT = "engine"
 CATALOGUE = "catalogue"
 BATCH = 5_000
 RETRY = 10 * MINUTE  # before a journey that could not be judged is tried again
@@ -81,9 +81,9 @@ class Rules:
         return hashlib.sha256(judged_by.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Judged:
-    """What has to be written of some orders, by id: memberships first, then the journeys that say when to look
+    """What has to be written of an order, by id: memberships first, then the journeys that say when to look
     again. A parcel of two orders is judged for each, with the same result."""
 
     members: dict[str, Versioned[Member] | Member] = field(
@@ -92,9 +92,12 @@ class _Judged:
     journeys: dict[str, Versioned[Journey] | Journey] = field(
         default_factory=dict[str, Versioned[Journey] | Journey]
     )
+    problems: list[str] = field(default_factory=list[str])
+    opens: bool = False  # a membership that was not open before
 
     def note_member(self, member: Member, existing: Mapping[str, Versioned[Member]]) -> None:
         known = existing.get(member.id)
+        self.opens |= member.state == "open" and (known is None or known.value.state != "open")
         self.members[member.id] = member if known is None else Versioned(member, known.version)
 
     def note_journey(self, journey: Journey, known: Versioned[Journey] | None) -> None:
@@ -112,38 +115,55 @@ class Engine:
         self.subjects = Subjects(store, rules.aliases)
         self.cohorts = Cohorts(store, self.subjects, rules.catalogue)
         self.incidents = Incidents(store, rules.catalogue.playbooks, self.cohorts.diagnose, rules.incidents)
-        self._catalogue_known = False  # whether the store was judged by these very rules
+        self._taken_up = 0  # into how many slices the store is divided, once it is judged by these very rules
         self._gap_playbook = next(
             (p for p in rules.catalogue.playbooks if isinstance(p.condition, LogsMissing)), None
         )
 
-    def tick(self, also: Iterable[str] = ()) -> TickReport:
-        """Take in what arrived since the last tick, judge it, what is due and the orders `also`, and settle."""
+    def tick(self, also: Iterable[str] = (), share: Share = WHOLE) -> TickReport:
+        """Take in what arrived since the last tick, judge it, what is due and the orders `also`, and settle.
+
+        Of a `share` only its orders are judged; whoever leads does what concerns services and incidents.
+        """
         now = self.clock.now()
-        if not self._catalogue_known:
-            self._take_up_catalogue(now)
-        checkpoint = self.store.checkpoint(CHECKPOINT)
-        arrivals = self.store.arrivals(checkpoint.value if checkpoint else "", BATCH)
+        if (self._taken_up != share.slices or not share.leads) and (waits := self._take_up(share, now)):
+            return TickReport(problems=(waits,))
+        reached = {name: self.store.checkpoint(name) for name in share.checkpoints()}
+        cursor = self.store.earliest([held.value if held else "" for held in reached.values()])
+        arrivals = self.store.arrivals(cursor, BATCH)
+        gaps, freed = LogGaps(), set[str]()
         with self.store.batch():
-            completeness = self._witness(arrivals.events, now)
-            touched, orphans = self._learn(arrivals.events, now)
-            due = self.store.journeys(self.store.due(now, BATCH))
-            gaps, freed = self._judge_services(arrivals.events, completeness)
-            orders = {*touched, *freed, *also, *(order for v in due.values() for order in v.value.order_ids)}
+            touched, orphans = self._learn(
+                arrivals.events, now
+            )  # before what is known of services, for others
+            if share.leads:
+                completeness = self._witness(arrivals.events, now)
+                gaps, freed = self._judge_services(arrivals.events, completeness)
+            else:
+                completeness = self._completeness(now)
+            due_ids = self.store.due(now, BATCH)
+            due = self.store.journeys(due_ids)
+            waiting = {order for v in due.values() for order in v.value.order_ids}
+            orders = {*freed, *also, *(order for order in touched | waiting if share.has(order))}
             changed, problems = self._judge_orders(sorted(orders), completeness)
-            self._put_off(due, now)
-        settled = self.incidents.settle(gaps, now)
+            self._put_off(due, now, share)
+        settled = self.incidents.settle(gaps, now) if share.leads else Settled()
         if arrivals.events:
-            self.store.put_checkpoint(CHECKPOINT, arrivals.cursor, checkpoint.version if checkpoint else None)
+            self._reach(arrivals.cursor, reached)
         return TickReport(
-            events=len(arrivals.events),
+            events=len(arrivals.events) if share.leads else 0,
             orders=len(orders),
-            orphans=orphans,
+            orphans=orphans if share.leads else 0,
             members=changed,
             incidents=settled.written,
             problems=(*problems, *settled.problems),
-            more=len(arrivals.events) == BATCH or len(due) == BATCH,
+            more=len(arrivals.events) == BATCH or (len(due_ids) == BATCH and bool(orders)),
         )
+
+    def _reach(self, cursor: str, reached: Mapping[str, Versioned[str] | None]) -> None:
+        for name, held in reached.items():
+            if held is None or held.value != cursor:
+                self.store.put_checkpoint(name, cursor, held.version if held else None)
 
     def catch_up(self) -> TickReport:
         """Tick until nothing more is waiting."""
@@ -204,25 +224,56 @@ class Engine:
             orphans += not orders and event.kind != "metric"
         return touched, orphans
 
-    def _take_up_catalogue(self, now: int) -> None:
-        """Where the rules are not those of the last run, judge all that is stored again by the new ones."""
-        known = self.store.checkpoint(CATALOGUE)
-        fingerprint = self.rules.fingerprint()
-        if known is not None and known.value != fingerprint:
-            log.info("the rules changed: everything that is stored is judged again")
-            self.incidents.retire(now)
-            checkpoint = self.store.checkpoint(CHECKPOINT)
-            if checkpoint is not None:
-                self.store.put_checkpoint(CHECKPOINT, "", checkpoint.version)
-        if known is None or known.value != fingerprint:
-            self.store.put_checkpoint(CATALOGUE, fingerprint, known.version if known else None)
-        self._catalogue_known = True
+    def _take_up(self, share: Share, now: int) -> str:
+        """Bring the store to these rules and slices, where we lead; else say what has to happen before.
 
-    def _put_off(self, due: Mapping[str, Versioned[Journey]], now: int) -> None:
+        Where the rules are not those of the last run, all that is stored is judged again by the new ones.
+        """
+        rules, divided = self.store.checkpoint(CATALOGUE), self.store.checkpoint(SLICES)
+        before = int(divided.value) if divided else 1
+        fingerprint = self.rules.fingerprint()
+        others = rules is not None and rules.value != fingerprint
+        if not share.leads:
+            if rules is None or others:
+                return (
+                    "the worker that leads judges by other rules: give all of them the same, and restart them"
+                )
+            if before != share.slices:
+                return f"the worker that leads divides the orders into {before} slices: set `slices` alike for all"
+        else:
+            if others:
+                log.info("the rules changed: everything that is stored is judged again")
+                self.incidents.retire(now)
+            if others or before != share.slices:
+                self._begin(share.slices, "" if others else self._reached_by_all(before))
+            if before != share.slices:
+                self._note(SLICES, str(share.slices), divided)
+            self._note(CATALOGUE, fingerprint, rules)
+        self._taken_up = share.slices
+        return ""
+
+    def _reached_by_all(self, slices: int) -> str:
+        held = [self.store.checkpoint(name) for name in checkpoints(slices)]
+        return self.store.earliest([each.value if each else "" for each in held])
+
+    def _begin(self, slices: int, cursor: str) -> None:
+        for name in checkpoints(slices):
+            held = self.store.checkpoint(name)
+            if held is not None or cursor:
+                self._note(name, cursor, held)
+
+    def _note(self, name: str, value: str, held: Versioned[str] | None) -> None:
+        if held is None or held.value != value:
+            version: Version | None = held.version if held else None
+            self.store.put_checkpoint(name, value, version)
+
+    def _put_off(self, due: Mapping[str, Versioned[Journey]], now: int, share: Share) -> None:
         """What was due and was not judged (its process is gone, its order raised) must not stay the next in line."""
         for journey_id, versioned in self.store.journeys(list(due)).items():
             journey = versioned.value
             if journey.next_deadline is None or journey.next_deadline > now:
+                continue
+            if journey.order_ids and not share.has(min(journey.order_ids)):
                 continue
             later = now + RETRY if journey.process in self.rules.catalogue.processes else None
             self.store.put_journey(replace(journey, next_deadline=later), versioned.version)
@@ -231,20 +282,29 @@ class Engine:
     def _judge_orders(self, orders: Iterable[str], completeness: Completeness) -> tuple[int, list[str]]:
         changed, problems = 0, dict[str, None]()
         for some in self._ahead(list(orders)):
-            judged = _Judged()
-            for order_id in some:
-                try:
-                    found = self._judge_order(order_id, completeness, judged)
-                except OrdertraceError:
-                    raise  # the store's: nothing may be concluded, the next tick repeats
-                except Exception as error:
-                    log.exception("order %r could not be judged and was passed over", order_id)
-                    found = [f"order {order_id!r}: {type(error).__name__}: {error}"]
-                problems.update(dict.fromkeys(found))
-            self.store.put_members(list(judged.members.values()))
-            self.store.put_journeys(list(judged.journeys.values()))
-            changed += len(judged.members)
+            judged = {order_id: self._judged(order_id, completeness) for order_id in some}
+            opens = [order_id for order_id, each in judged.items() if each.opens]
+            if opens and self.store.freshen():  # an absence may only be a record that no search saw yet
+                for again in self.subjects.ahead(opens):
+                    judged |= {order_id: self._judged(order_id, completeness) for order_id in again}
+            members = {i: m for each in judged.values() for i, m in each.members.items()}
+            journeys = {i: j for each in judged.values() for i, j in each.journeys.items()}
+            problems.update(dict.fromkeys(p for each in judged.values() for p in each.problems))
+            self.store.put_members(list(members.values()))
+            self.store.put_journeys(list(journeys.values()))
+            changed += len(members)
         return changed, list(problems)
+
+    def _judged(self, order_id: str, completeness: Completeness) -> "_Judged":
+        judged = _Judged()
+        try:
+            judged.problems += self._judge_order(order_id, completeness, judged)
+        except OrdertraceError:
+            raise  # the store's: nothing may be concluded, the next tick repeats
+        except Exception as error:
+            log.exception("order %r could not be judged and was passed over", order_id)
+            judged.problems.append(f"order {order_id!r}: {type(error).__name__}: {error}")
+        return judged
 
     def _ahead(self, orders: Sequence[str]) -> Iterator[list[str]]:
         """The orders in pieces, each of which is read at once where the store remembers what it read."""

@@ -20,10 +20,10 @@ import msgpack
 
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_rules.clock import Clock
-from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.event import Event
 from ordertrace_rules.intake.forward_protocol import FrameError, FrameReader, text_deep
+from ordertrace_rules.slices import CHECKPOINT
 from ordertrace_rules.stores.elasticsearch.event_documents import arrived_at
 from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.elasticsearch.templates import ARRIVED

@@ -1,16 +1,17 @@
 """The schedule: ticks, relays and deliveries, for as long as the service runs.
 
-Only `serve` and `worker` start it. Several may run on one store: a lease keeps all but one idle, and is taken
-over once it has stood still for its time to live on one's own monotonic clock. The lease only saves work;
-compare-and-set and deterministic ids keep the results right even where two tick at once.
+Only `serve` and `worker` start it. Several may run on one store: a lease deals the slices of its orders to them,
+and those of one that fell silent to the others. The lease only saves work; compare-and-set and deterministic ids
+keep the results right even where two tick at the same orders.
 """
 
+import json
 import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from ordertrace_rules.engine import TickReport
 from ordertrace_rules.errors import Conflict
@@ -18,6 +19,7 @@ from ordertrace_rules.stores.protocol import Store
 
 LEASES = "lease:"
 LEASE = LEASES + "tick"
+ATTEMPTS = 10  # to sign beside others that do
 log = logging.getLogger(__name__)
 
 
@@ -36,8 +38,22 @@ class Pulse:
     problems: tuple[str, ...] = ()  # rules that raised in the last tick
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Somebody who works under a lease, in the order of joining."""
+
+    id: str
+    beat: int  # grows with each sign of life
+    slices: int  # into how many it means to divide the work
+
+
 class Lease:
-    """A lease in the store's checkpoints: whoever wrote last holds it, until it stands still for `ttl` seconds."""
+    """A lease in the store's checkpoints, on work in one piece or in `slices`.
+
+    Whoever works under it signs it now and then, and who has not signed for `ttl` seconds of one's own monotonic
+    clock is struck off. The slices are dealt to the others in the order in which they joined, so that one piece stays
+    with the first and the next in line waits. Who means to divide otherwise than the first has nothing.
+    """
 
     def __init__(
         self,
@@ -46,41 +62,80 @@ class Lease:
         monotonic: Callable[[], float] = time.monotonic,
         *,
         name: str = LEASE,
+        slices: int = 1,
     ) -> None:
+        self.own: frozenset[int] = frozenset()
+        self.slices = slices
         self._store = store
         self._name = name
         self._ttl = ttl
         self._monotonic = monotonic
         self._me = uuid.uuid4().hex
-        self._beats = 0
-        self._seen: tuple[str, float] | None = None  # the lease's version, and since when it has stood there
+        self._seen: dict[
+            str, tuple[int, float]
+        ] = {}  # who else: the latest beat, and since when it stood there
 
     def hold(self) -> bool:
-        """Take or renew the lease. False where somebody else has it and is alive."""
-        current = self._store.checkpoint(self._name)
-        if current is not None and current.value.partition(" ")[0] not in (self._me, ""):
-            if self._seen is None or self._seen[0] != current.version:
-                self._seen = (current.version, self._monotonic())
-                return False
-            if self._monotonic() - self._seen[1] < self._ttl:
-                return False
-        self._beats += 1
-        try:
-            self._store.put_checkpoint(
-                self._name, f"{self._me} {self._beats}", current.version if current else None
-            )
-        except Conflict:
-            return False
-        return True
+        """Sign, and take up the slices in `own`. False where all of the work is others'."""
+        self.own = frozenset()
+        for _ in range(ATTEMPTS):
+            current = self._store.checkpoint(self._name)
+            listed = _holders(current.value if current else "")
+            holders = [each for each in map(self._signed, listed) if each is not None]
+            if not any(each.id == self._me for each in holders):
+                holders.append(_Holder(self._me, 1, self.slices))
+            try:
+                self._store.put_checkpoint(self._name, _text(holders), current.version if current else None)
+            except Conflict:
+                continue  # another signed just now
+            self.own = self._dealt(holders)
+            break
+        return bool(self.own)
 
     def release(self) -> None:
         """Let go, so that a successor need not wait."""
-        current = self._store.checkpoint(self._name)
-        if current is not None and current.value.partition(" ")[0] == self._me:
+        self.own = frozenset()
+        for _ in range(ATTEMPTS):
+            current = self._store.checkpoint(self._name)
+            holders = _holders(current.value if current else "")
+            others = [each for each in holders if each.id != self._me]
+            if current is None or len(others) == len(holders):
+                return
             try:
-                self._store.put_checkpoint(self._name, "", current.version)
+                self._store.put_checkpoint(self._name, _text(others), current.version)
+                return
             except Conflict:
-                pass
+                continue
+
+    def _signed(self, holder: _Holder) -> _Holder | None:
+        """Ourselves with a new sign of life, another as it is, None for one that is dead."""
+        if holder.id == self._me:
+            return replace(holder, beat=holder.beat + 1, slices=self.slices)
+        now = self._monotonic()
+        beat, since = self._seen.get(holder.id, (None, now))
+        if beat != holder.beat:
+            self._seen[holder.id] = (holder.beat, now)
+            return holder
+        return holder if now - since < self._ttl else None
+
+    def _dealt(self, holders: Sequence[_Holder]) -> frozenset[int]:
+        first = holders[0].slices
+        alike = [each.id for each in holders if each.slices == first]
+        if self._me not in alike:
+            return frozenset()
+        return frozenset(range(alike.index(self._me), first, len(alike)))
+
+
+def _holders(text: str) -> list[_Holder]:
+    """Who has signed. A lease of an earlier form counts as free: whoever wrote it signs again."""
+    try:
+        return [_Holder(str(i), int(beat), int(slices)) for i, beat, slices in json.loads(text or "[]")]
+    except (ValueError, TypeError):
+        return []
+
+
+def _text(holders: Sequence[_Holder]) -> str:
+    return json.dumps([[each.id, each.beat, each.slices] for each in holders])
 
 
 @dataclass(slots=True)

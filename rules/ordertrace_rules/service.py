@@ -25,6 +25,7 @@ from ordertrace_rules.kibana import site_kibana
 from ordertrace_rules.relay import relay
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.settings import Settings
+from ordertrace_rules.slices import WHOLE, Share
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
 from ordertrace_rules.stores.elasticsearch.cluster import connect
 from ordertrace_rules.stores.opening import open_cluster, open_store
@@ -48,9 +49,11 @@ class Service:
     pulse: Pulse = field(default_factory=Pulse)  # of the ticks
     alert_pulse: Pulse = field(default_factory=Pulse)  # of the deliveries
 
-    def tick(self) -> TickReport:
-        """Judge a batch of what is new and due, then hand the transitions to alerting."""
-        report = self.engine.tick()
+    def tick(self, share: Share = WHOLE) -> TickReport:
+        """Judge a batch of what is new and due, then, where we lead, hand the transitions to alerting."""
+        report = self.engine.tick(share=share)
+        if not share.leads:
+            return report
         relay(
             self.store,
             self.catalogue,

@@ -22,6 +22,7 @@ from ordertrace_rules.fields import (
     name_of,
 )
 from ordertrace_rules.intake.masking import DEFAULT_MASKS
+from ordertrace_rules.slices import MOST_SLICES
 from ordertrace_rules.vocabulary import LANGUAGES
 from ordertrace_rules.yamlfile import NodePath
 
@@ -166,6 +167,12 @@ SETTINGS: tuple[Field, ...] = (
         "only senders with a certificate that this authority signed are let in",
     ),
     Field("tick_interval", Duration(), "how often what is new and due is judged", default="10s"),
+    Field(
+        "slices",
+        Whole(least=1, most=MOST_SLICES),
+        "into how many parts the orders are divided among workers; the same for all of them",
+        default=1,
+    ),
     Field("time_scale", Factor(), "divides every duration in processes and playbooks: for demos", default=1),
     Field("processes", _PATHS, "files and directories with the site's processes", default=[]),
     Field("playbooks", _PATHS, "files and directories with the site's playbooks", default=[]),

@@ -99,6 +99,7 @@ class Settings:
     forward_tls_key: Path | None
     forward_tls_authority: Path | None
     tick_interval: int
+    slices: int
     time_scale: float
     processes: tuple[Path, ...]
     playbooks: tuple[Path, ...]

@@ -62,6 +62,9 @@ class Subjects:
     def learn(self, events: Iterable[Event], now: int) -> set[str]:
         """Teach the store the bindings in `events`. Returns the orders that a new binding may concern.
 
+        A binding of a kind that changes hands may have been taught by a tick that was cut short, or by another
+        worker: the orders that it was taken from are among them, new or not.
+
         A ref that may lead to one order only and leads to two is kept aside under the reason `alias_conflict`,
         one that leads to too many as `ref_too_common`: for a person to look at.
         """
@@ -69,6 +72,7 @@ class Subjects:
             b.id: b for e in sorted(events, key=lambda e: -e.timestamp) for b in self._aliases.taught_by(e)
         }
         keys = {b.key for b in self._store.bind(taught.values())}
+        keys |= {b.key for b in taught.values() if self._aliases.changes_hands(b.key)}
         common = set(self._common)
         bindings = self._bindings_from(keys)
         self._store.keep_aside(_conflict(found, now) for found in self._aliases.conflicts(bindings))

@@ -3,7 +3,7 @@
 import threading
 
 from ordertrace_rules.engine import TickReport
-from ordertrace_rules.scheduler import Lease, Scheduler
+from ordertrace_rules.scheduler import LEASE, Lease, Scheduler
 from ordertrace_rules.stores.memory import MemoryStore
 
 
@@ -87,4 +87,39 @@ def test_stop_ends_the_thread_and_lets_go_of_the_lease():
     scheduler.start()
     assert ticked.wait(10)
     scheduler.stop()
+    assert Lease(store, 10).hold()
+
+
+def test_slices_are_dealt_to_all_who_joined_and_those_of_a_dead_one_to_the_others():
+    store, clock = MemoryStore(), Seconds()
+    one, two, three = (Lease(store, 10, clock, slices=5) for _ in range(3))
+    assert one.hold()
+    assert one.own == {0, 1, 2, 3, 4}
+    for _ in range(2):
+        for lease in (one, two, three):
+            assert lease.hold()
+    assert (one.own, two.own, three.own) == ({0, 3}, {1, 4}, {2})
+    clock.value = 10  # two has said nothing since
+    one.hold(), three.hold()
+    clock.value = 19
+    one.hold(), three.hold()
+    assert (one.own, three.own) == ({0, 2, 4}, {1, 3})
+    one.release()
+    three.hold()
+    assert three.own == {0, 1, 2, 3, 4}
+
+
+def test_who_divides_otherwise_than_the_first_waits():
+    store, clock = MemoryStore(), Seconds()
+    exclusive, divided = Lease(store, 10, clock), Lease(store, 10, clock, slices=4)
+    assert exclusive.hold()
+    assert not divided.hold()
+    exclusive.release()
+    assert divided.hold()
+    assert divided.own == {0, 1, 2, 3}
+
+
+def test_a_lease_of_an_earlier_form_is_free():
+    store = MemoryStore()
+    store.put_checkpoint(LEASE, "0f3a 17", None)
     assert Lease(store, 10).hold()

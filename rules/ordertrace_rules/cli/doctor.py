@@ -17,7 +17,6 @@ from ordertrace_alerting.vocabulary import Delivery
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.completeness import FOREVER, Completeness
-from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import ConfigError, OrdertraceError, StoreUnavailable
 from ordertrace_rules.probe import (
     SERVICE,
@@ -30,6 +29,7 @@ from ordertrace_rules.probe import (
 )
 from ordertrace_rules.service import Service
 from ordertrace_rules.settings import Settings
+from ordertrace_rules.slices import CHECKPOINT
 from ordertrace_rules.stores.elasticsearch.arrivals import Overlap
 from ordertrace_rules.stores.elasticsearch.cluster import Cluster, connect
 from ordertrace_rules.stores.opening import store_place

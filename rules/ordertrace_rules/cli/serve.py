@@ -23,6 +23,7 @@ from ordertrace_rules.intake.tail import FileTail
 from ordertrace_rules.scheduler import LEASES, Lease, Scheduler
 from ordertrace_rules.service import Service, open_service
 from ordertrace_rules.settings import Settings
+from ordertrace_rules.slices import Share
 from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.times import NS
@@ -116,8 +117,12 @@ def start_schedules(service: Service, stack: ExitStack) -> None:
     """Deliveries, ticks and retention, each in a thread of its own, until the stack is left."""
     interval = service.settings.tick_interval / NS
     deliveries = Scheduler(lambda: _deliver(service), None, ALERT_INTERVAL, service.alert_pulse)
-    lease = Lease(service.store, max(LEAST_LEASE, 3 * interval))
-    ticks = Scheduler(service.tick, lease, interval, service.pulse)
+    lease = Lease(service.store, max(LEAST_LEASE, 3 * interval), slices=service.settings.slices)
+
+    def tick() -> TickReport:
+        return service.tick(Share(lease.slices, lease.own))
+
+    ticks = Scheduler(tick, lease, interval, service.pulse)
     retention = Scheduler(lambda: _expire(service), None, RETENTION_INTERVAL)
     for scheduler in (
         deliveries,

@@ -31,8 +31,9 @@ Example:
 def worker(context: Context, ready_file: Path | None, log_level: str) -> None:
     """Judge what comes in and deliver what is to be told, until it is stopped (Ctrl-C or SIGTERM).
 
-    Any number may run beside each other and beside `ordertrace serve` on one store: one of them ticks, and when
-    it dies another takes over within seconds. All of them deliver.
+    Any number may run beside each other and beside `ordertrace serve` on one store. They divide the `slices` of its
+    orders (by default one: then one of them ticks), and take over those of one that dies within seconds. All of
+    them deliver.
     """
     log_to_terminal(log_level)
     stop = stopped_by_signal()

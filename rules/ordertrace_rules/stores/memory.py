@@ -120,6 +120,12 @@ class MemoryStore:
             events = tuple(self._arrived[start : start + limit])
         return Arrivals(events, str(start + len(events)) if events else cursor)
 
+    def earliest(self, cursors: Iterable[str]) -> str:
+        return min(cursors, key=lambda cursor: int(cursor or 0))
+
+    def freshen(self) -> bool:
+        return False  # a write is seen at once
+
     def events(self, ids: Collection[str]) -> dict[str, Event]:
         with self.lock:
             return {i: self._events[i] for i in ids if i in self._events}

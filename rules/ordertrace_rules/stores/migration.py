@@ -16,10 +16,10 @@ from typing import Any, Generic, TypeVar
 from ordertrace_alerting import documents as alert_documents
 from ordertrace_alerting.errors import Conflict as AlertConflict
 from ordertrace_alerting.vocabulary import Delivery, Group
-from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import Conflict, OrdertraceError
 from ordertrace_rules.event import Event
 from ordertrace_rules.scheduler import LEASES, Lease
+from ordertrace_rules.slices import CHECKPOINT
 from ordertrace_rules.stores.codec import decode, decode_event, encode
 from ordertrace_rules.stores.database import Row, answering, chunks, marks, plain
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore

@@ -123,6 +123,14 @@ class Store(Protocol):
         """The events that arrived after `cursor` ("" is the beginning), oldest arrival first."""
         ...
 
+    def earliest(self, cursors: Iterable[str]) -> str:
+        """The one of these cursors after which the most events come; "" is before all others."""
+        ...
+
+    def freshen(self) -> bool:
+        """Let reads from now on see every event that anybody has written; whether they may see more by it."""
+        ...
+
     def events(self, ids: Collection[str]) -> dict[str, Event]: ...
 
     def events_by_keys(self, keys: Collection[str], limit: int) -> list[Event]:

@@ -94,6 +94,12 @@ class SqliteStore:
         )
         return Arrivals(self._events(d for _, d in rows), str(rows[-1][0]) if rows else cursor)
 
+    def earliest(self, cursors: Iterable[str]) -> str:
+        return min(cursors, key=lambda cursor: int(cursor or 0))
+
+    def freshen(self) -> bool:
+        return False  # a write is seen at once
+
     def events(self, ids: Collection[str]) -> dict[str, Event]:
         found: dict[str, Event] = {}
         for chunk in chunks(ids):

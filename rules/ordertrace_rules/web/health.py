@@ -4,9 +4,9 @@ from typing import Any
 
 from flask import Blueprint
 
-from ordertrace_rules.engine import CHECKPOINT
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.service import Service
+from ordertrace_rules.slices import CHECKPOINT
 
 
 def health_blueprint(service: Service) -> Blueprint:

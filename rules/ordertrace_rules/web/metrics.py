@@ -66,7 +66,7 @@ class ServiceCollector(Collector):
         )
         tick = self._service.pulse
         yield GaugeMetricFamily(
-            "ordertrace_leading", "1 where this process holds the lease.", int(tick.leading)
+            "ordertrace_leading", "1 where this process ticks under the lease.", int(tick.leading)
         )
         yield GaugeMetricFamily(
             "ordertrace_failing_rules", "Rules that raised in the last tick.", len(tick.problems)

@@ -14,13 +14,14 @@ from click.testing import CliRunner, Result
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.migrate import migrate as migrate_command
 from ordertrace_rules.clock import SetClock
-from ordertrace_rules.engine import CATALOGUE, CHECKPOINT
+from ordertrace_rules.engine import CATALOGUE
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.event import Event
 from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.scheduler import LEASE, Lease
 from ordertrace_rules.service import Service, open_service
 from ordertrace_rules.settings import Settings, load_settings
+from ordertrace_rules.slices import CHECKPOINT
 from ordertrace_rules.stores.elasticsearch.cluster import Cluster
 from ordertrace_rules.stores.elasticsearch.event_documents import arrived_at
 from ordertrace_rules.stores.migration import MigrationRefused, Moved, holdings, kept_idle, migrate

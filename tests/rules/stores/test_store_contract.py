@@ -91,6 +91,23 @@ def test_a_cursor_asks_for_what_came_after_it(store: Store) -> None:
     assert [e.id for e in store.arrivals(empty.cursor, 10).events] == ["e5"]
 
 
+def test_of_several_cursors_the_earliest_is_the_one_after_which_most_comes(store: Store) -> None:
+    store.append([an_event(f"e{n}") for n in range(12)])
+    cursors, cursor = [""], ""
+    for _ in range(12):
+        cursor = store.arrivals(cursor, 1).cursor
+        cursors.append(cursor)
+    assert store.earliest(reversed(cursors)) == ""
+    assert store.earliest({*cursors[3:]}) == cursors[3]
+    assert store.earliest([cursors[10], cursors[9]]) == cursors[9]
+
+
+def test_what_was_written_is_read_once_the_store_is_freshened(store: Store) -> None:
+    store.append([FULL_EVENT])
+    store.freshen()
+    assert [e.id for e in store.events_by_keys(keys_of(FULL_EVENT), 10)] == ["e-1"]
+
+
 def test_an_event_is_found_under_each_of_its_keys(store: Store) -> None:
     store.append([FULL_EVENT, an_event("other", order_id="SO-2")])
     keys = keys_of(FULL_EVENT)

@@ -72,7 +72,7 @@ class StreamReader:
 
         With `until` none of a later instant. Raises StoreUnavailable, also for a cursor that is none.
         """
-        reached = _instant_of(cursor)
+        reached = instant_of(cursor)
         handed = self._handed_out(cursor)
         back = self._look_back()
         self._cluster.refresh(self._stream.index)
@@ -174,7 +174,8 @@ def _instant(hit: Hit) -> int:
     return parse_instant(str(hit.sort[0]))
 
 
-def _instant_of(cursor: str) -> int | None:
+def instant_of(cursor: str) -> int | None:
+    """The place that a cursor stands for; None for the beginning. Raises StoreUnavailable where it is no cursor."""
     if not cursor:
         return None
     try:

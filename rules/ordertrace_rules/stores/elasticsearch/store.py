@@ -14,7 +14,7 @@ from ordertrace_rules.aliases import keys_of
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.codec import decode, encode
 from ordertrace_rules.stores.database import plain, whole
-from ordertrace_rules.stores.elasticsearch.arrivals import Overlap, Stream, StreamReader
+from ordertrace_rules.stores.elasticsearch.arrivals import Overlap, Stream, StreamReader, instant_of
 from ordertrace_rules.stores.elasticsearch.cluster import (
     PAGE,
     Body,
@@ -139,6 +139,18 @@ class ElasticsearchStore:
         reading = self._arrivals.after(cursor, limit)
         once = {event.id: event for event in self._events(reading.hits)}
         return Arrivals(tuple(once.values()), reading.cursor)
+
+    def earliest(self, cursors: Iterable[str]) -> str:
+        return min(cursors, key=lambda cursor: instant_of(cursor) or 0)
+
+    def freshen(self) -> bool:
+        """What Fluentd or another worker wrote within the refresh interval is seen then too."""
+        for index in (self.cluster.events, self._bindings_index):
+            self.cluster.written(index)
+            self.cluster.refresh(index)
+        self._read_events.clear()
+        self._read_bindings.clear()
+        return True
 
     def events(self, ids: Collection[str]) -> dict[str, Event]:
         found: dict[str, Event] = {}
