@@ -3,11 +3,13 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.diagnosis.cohort import Case, fingerprint
 from ordertrace_rules.diagnosis.diagnose import diagnose
+from ordertrace_rules.diagnosis.verdict import Facts, decide
 from ordertrace_rules.stores.protocol import Store
 from ordertrace_rules.subjects import Subjects
 from ordertrace_rules.times import DAY
@@ -36,7 +38,9 @@ class Cohorts:
         A fault in the comparison is logged and gives None: the incident itself must not be lost by it.
         """
         process = self._catalogue.processes.get(playbook.process)
-        if process is None or process.subject != "order" or isinstance(playbook.condition, LogsMissing):
+        if process is None or isinstance(playbook.condition, LogsMissing):
+            return None
+        if process.subject != "order" and not playbook.diagnose:
             return None
         try:
             members = self._members(incident)
@@ -49,7 +53,7 @@ class Cohorts:
                     self._cases(_drawn(orders, AFFECTED)),
                     self._cases(_drawn(others, HEALTHY)),
                 )
-            return diagnose(
+            diagnosis = diagnose(
                 affected,
                 healthy,
                 process,
@@ -57,6 +61,8 @@ class Cohorts:
                 affected_of=max(incident.open_count, len(orders)),
                 healthy_of=len(others),
             )
+            named = decide(playbook.diagnose, Facts(affected, healthy, diagnosis, process, incident.missing))
+            return replace(diagnosis, known_cause=named.cause, because=named.because) if named else diagnosis
         except Exception:
             log.exception("diagnosis of incident %s failed", incident.id)
             return None

@@ -13,6 +13,7 @@ from ordertrace_rules.fields import Reading, nearest
 from ordertrace_rules.playbook import read_playbook
 from ordertrace_rules.process import find_cycle, read_process
 from ordertrace_rules.trial_file import trial_actions
+from ordertrace_rules.verdict_file import asked_of
 from ordertrace_rules.yamlfile import NodePath, load_yaml
 
 SHIPPED = Path(__file__).parent
@@ -181,6 +182,7 @@ def _check_process(playbook: Draft, drafts: Drafts) -> None:
         return
     stages = [s["id"] for s in process_file.stages_of(process.values) if s.get("id")]
     named: list[tuple[NodePath, str]] = when.stages_of(playbook.values.get("when"))
+    named += asked_of(playbook.values, ("standing_in",))
     if playbook.values.get("stage"):
         named.append((("stage",), playbook.values["stage"]))
     for path, stage in named:
@@ -195,6 +197,7 @@ def _check_process(playbook: Draft, drafts: Drafts) -> None:
         playbook.reading.problem(path, said, fix)
     services = process_file.services_of(process.values)
     spoken_of: list[tuple[NodePath, str]] = when.services_of(playbook.values.get("when"))
+    spoken_of += asked_of(playbook.values, ("service", "suspect", "cleared"))
     spoken_of += [
         (("suspects", index), s) for index, s in enumerate(playbook.values.get("suspects") or ()) if s
     ]
@@ -208,6 +211,7 @@ def _check_actions(playbook: Draft, known: set[str]) -> None:
     named = when.actions_of(playbook.values.get("when"))
     named += process_file.pause_actions(playbook.values)
     named += trial_actions(playbook.values.get("tests") or ())
+    named += asked_of(playbook.values, ("happened", "never", "last"))
     named += [
         (("unless", index), action)
         for index, action in enumerate(playbook.values.get("unless") or ())

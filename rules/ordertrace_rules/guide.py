@@ -13,9 +13,11 @@ from ordertrace_rules.locales.catalogue import number, say
 from ordertrace_rules.times import NS, format_instant
 from ordertrace_rules.vocabulary import (
     Diagnosis,
+    Evidence,
     Guide,
     Incident,
     Journey,
+    KnownCause,
     Line,
     Member,
     Playbook,
@@ -59,14 +61,24 @@ def build_guide(
         diagnosis = None
     ended = None if incident.is_open else incident.resolved_at or incident.updated_at
     searched = kibana.cohort(members, journeys or {}, ended, ORDERS_SHOWN)
+    known = playbook.causes.get(diagnosis.known_cause) if diagnosis is not None else None
+    steps = known.steps if known is not None else playbook.guide.steps
+    owner = (known.owner if known is not None else "") or playbook.owner
+    over_when = playbook.guide.over_when
+    if known is not None and known.over_when:
+        over_when = known.over_when
     sections = (
         ("happened", _happened(incident, playbook, subjects, services, base_url), False),
         ("evidence", list[Line]() if services else _evidence(incident, process, diagnosis), False),
-        ("cause", _cause(incident, diagnosis, subjects, services), False),
+        (
+            "cause",
+            [*_known(playbook, known, diagnosis), *_cause(incident, diagnosis, subjects, services)],
+            False,
+        ),
         ("cleared", _cleared(diagnosis), False),
-        ("steps", [Line(step.do, owner=step.owner or playbook.owner) for step in playbook.guide.steps], True),
-        ("avoid", [Line(text) for text in playbook.guide.avoid], False),
-        ("over_when", [Line(playbook.guide.over_when)] if playbook.guide.over_when else [], False),
+        ("steps", [Line(step.do, owner=step.owner or owner) for step in steps], True),
+        ("avoid", [Line(text) for text in (*(known.avoid if known else ()), *playbook.guide.avoid)], False),
+        ("over_when", [Line(over_when)] if over_when else [], False),
         ("unknown", _unknown(incident, playbook, members, diagnosis), False),
         ("orders", _orders(incident, members, base_url, searched), False),
     )
@@ -204,6 +216,36 @@ def _word(word: ServiceWord) -> Line:
         say("last_word", service=word.service, k=word.count.k, n=word.count.n, said=said),
         log_lines=(word.example,) if word.example else (),
     )
+
+
+def _known(playbook: Playbook, known: KnownCause | None, diagnosis: Diagnosis | None) -> Iterable[Line]:
+    """The cause to which the playbook's questions led, and the answers; that none did is said too."""
+    if diagnosis is None or not playbook.diagnose:
+        return []
+    if known is None:
+        return [Line(say("cause_unknown", affected=diagnosis.affected))]
+    return [
+        Line(say("cause_known", title=known.title)),
+        *(_because(evidence) for evidence in diagnosis.because),
+    ]
+
+
+def _because(evidence: Evidence) -> Line:
+    counts = {
+        "what": evidence.what,
+        "k": evidence.affected.k,
+        "n": evidence.affected.n,
+        "healthy_k": evidence.healthy.k,
+        "healthy_n": evidence.healthy.n,
+    }
+    key = (
+        "cause_because"
+        if evidence.healthy.n
+        else "cause_because_alone"
+        if evidence.affected.n
+        else "cause_as"
+    )
+    return Line(say(key, **counts), log_lines=evidence.examples)
 
 
 def _cause(

@@ -22,6 +22,7 @@ from ordertrace_rules.vocabulary import (
     IncidentStatus,
     Member,
     Playbook,
+    ProposedAction,
     Severity,
     Transition,
     TransitionKind,
@@ -196,6 +197,7 @@ class Incidents:
             if self._wants_diagnosis(new, now):
                 diagnosis = diagnosis or self._diagnose(new, playbook)
                 new = diagnosed(new, diagnosis, now)
+            new = replace(new, proposals=_proposals(new, playbook))
             new = _with_transition(old, new, self._rules.patience, now)
             if new == old:
                 return []
@@ -331,7 +333,6 @@ def _counted(
         assumed=counts.assumed > 0,
         acknowledged_by=old.acknowledged_by if state == "acknowledged" else "",
         acknowledged_at=old.acknowledged_at if state == "acknowledged" else None,
-        proposals=playbook.actions,
     )
     return replace(new, severity=_severity(old, new, playbook, now))
 
@@ -402,5 +403,16 @@ def _add_transition(incident: Incident, kind: TransitionKind, at: int, note: str
 
 
 def _cause(incident: Incident) -> str:
+    """The playbook's own name of it, else the service."""
     diagnosis = incident.diagnosis
-    return diagnosis.cause.service if diagnosis is not None and diagnosis.cause is not None else ""
+    if diagnosis is None:
+        return ""
+    return diagnosis.known_cause or (diagnosis.cause.service if diagnosis.cause is not None else "")
+
+
+def _proposals(incident: Incident, playbook: Playbook) -> tuple[ProposedAction, ...]:
+    """What the playbook proposes, and what it does for the cause that was found, each once."""
+    diagnosis = incident.diagnosis
+    known = playbook.causes.get(diagnosis.known_cause) if diagnosis is not None else None
+    both = (*(known.actions if known is not None else ()), *playbook.actions)
+    return tuple({(a.kind, a.title["en"]): a for a in reversed(both)}.values())[::-1]

@@ -27,8 +27,8 @@ class Folded:
 def fold(process: Process, subject: str, order_ids: Sequence[str], events: Iterable[Event]) -> Folded:
     """Fold a subject's events. The result depends on the set of events alone."""
     unique = sorted({e.id: e for e in sorted(events, key=_content)}.values(), key=lambda e: e.position)
-    achievements = _achievements(process)
-    acts = tuple(e for e in unique if e.action and not (e.outcome == "failure" and e.action in achievements))
+    reached_by = achievements(process)
+    acts = tuple(e for e in unique if e.action and not (e.outcome == "failure" and e.action in reached_by))
     reached = tuple(fold_stage(stage, unique, acts) for stage in process.stages)
     end = next((e for e in acts if e.action in process.ends and _is_the_last(e, process, reached)), None)
     stages = _passed(process, reached, ended=end is not None)
@@ -120,7 +120,8 @@ def _current(stages: tuple[StageState, ...]) -> str:
     return next((s.id for s in stages if s.state == "waiting"), "")
 
 
-def _achievements(process: Process) -> frozenset[str]:
+def achievements(process: Process) -> frozenset[str]:
+    """The actions that claim that something was done: with the outcome `failure` they contradict themselves."""
     fails = {action for stage in process.stages for action in stage.fails}
     reached = {action for stage in process.stages for action in (*stage.starts, *stage.ends)}
     return frozenset((reached | set(process.ends)) - fails)

@@ -14,7 +14,6 @@ from ordertrace_rules.fields import (
     Duration,
     Factor,
     Field,
-    Flag,
     Listing,
     Reading,
     Record,
@@ -23,49 +22,16 @@ from ordertrace_rules.fields import (
     Table,
     Whole,
 )
+from ordertrace_rules.guidance import GUIDE, PROPOSED_ACTION, build_actions, build_guide_text
 from ordertrace_rules.process import PAUSE, build_pauses, check_clocks
 from ordertrace_rules.trial_file import TRIALS, build_trials, check_trials
-from ordertrace_rules.vocabulary import SEVERITIES, Escalation, GuideText, Playbook, ProposedAction, Step
+from ordertrace_rules.verdict_file import BRANCHES, CAUSES, build_branches, build_cause, check_causes
+from ordertrace_rules.vocabulary import SEVERITIES, Escalation, Playbook
 from ordertrace_rules.when import WHEN, build_condition, check_condition
 
 _LABEL = String(r"[a-zA-Z0-9_.-]{1,60}", "warehouse")
 _LABELS = Table(_LABEL, Listing(NAME, single=True, least=1))
 _SEVERITY = String(choices=SEVERITIES)
-
-STEP = Record(
-    (
-        Field("do", Sentence(), "what to do, as an order to one person", required=True),
-        Field("owner", NAME, "who does it", default=None),
-    )
-)
-
-GUIDE = Record(
-    (
-        Field("summary", Sentence(), "what is known from experience, in a sentence or two", required=True),
-        Field("steps", Listing(STEP, least=1), "what to do now, in this order", required=True),
-        Field("avoid", Listing(Sentence()), "what not to do, though it looks like help", default=[]),
-        Field("over_when", Sentence(), "how to know that it is over", required=True),
-    ),
-    hints={"text": "the sentence or two are “summary”", "do": "write it under “steps”"},
-)
-
-PROPOSED_ACTION = Record(
-    (
-        Field(
-            "kind",
-            String(choices=("manual_review", "notify_customer", "ticket", "degrade")),
-            "what is done once a person approves",
-            required=True,
-        ),
-        Field("title", Sentence(LONGEST_TITLE), "the button's text", required=True),
-        Field(
-            "safe",
-            Flag(),
-            "whether it may be done without a person, where the site lets safe ones be",
-            default=False,
-        ),
-    )
-)
 
 ESCALATION = Record(
     (
@@ -123,6 +89,13 @@ PLAYBOOK = Record(
         Field("guide", GUIDE, "what its author knows and no log can tell", required=True),
         Field("actions", Listing(PROPOSED_ACTION), "what a person may approve", default=[]),
         Field(
+            "diagnose",
+            BRANCHES,
+            "questions about the affected orders that lead to a cause by its name",
+            default=[],
+        ),
+        Field("causes", CAUSES, "the causes that are known, by name, each with what to do then", default={}),
+        Field(
             "tests", TRIALS, "small timelines, and what has to come of them: `ordertrace test`", default=[]
         ),
     ),
@@ -149,6 +122,7 @@ def read_playbook(reading: Reading) -> Mapping[str, Any]:
     _check_groups(values.get("group_by") or (), reading)
     _check_labels(values, reading)
     _check_escalations(values, reading)
+    check_causes(values, reading)
     check_trials(values.get("tests") or (), reading)
     if values.get("playbook") in (values.get("depends_on") or ()):
         reading.problem(
@@ -181,22 +155,15 @@ def build_playbook(values: Mapping[str, Any], file: str) -> Playbook:
         stage=values["stage"] or "",
         reopen_within=values["reopen_within"],
         owner=values["owner"] or "",
-        guide=_guide(values["guide"]),
-        actions=tuple(ProposedAction(**action) for action in values["actions"]),
+        guide=build_guide_text(values["guide"]),
+        actions=build_actions(values["actions"]),
         escalations=tuple(_escalation(each) for each in values["escalate"]),
         calendar=build_calendar(calendar) if calendar else None,
         pauses=build_pauses(values["pauses"]),
+        diagnose=build_branches(values["diagnose"]),
+        causes={name: build_cause(name, cause) for name, cause in values["causes"].items()},
         tests=build_trials(values["tests"]),
         file=file,
-    )
-
-
-def _guide(values: Mapping[str, Any]) -> GuideText:
-    return GuideText(
-        summary=values["summary"],
-        steps=tuple(Step(step["do"], step["owner"] or "") for step in values["steps"]),
-        avoid=values["avoid"],
-        over_when=values["over_when"],
     )
 
 

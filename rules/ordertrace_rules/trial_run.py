@@ -136,6 +136,7 @@ def _wrong(expected: Expected, incident: Incident, member: Member, start: int, p
         ("state", expected.state, member.state),
         ("certainty", expected.certainty, member.certainty),
         ("severity", expected.severity, incident.severity),
+        ("cause", expected.cause, diagnosis.known_cause if diagnosis is not None else ""),
         ("suspect", expected.suspect, suspect),
     )
     for name, wanted, got in texts:

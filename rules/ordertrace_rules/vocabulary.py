@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ordertrace_rules.calendar import Calendar
 from ordertrace_rules.times import HOUR
 from ordertrace_rules.trial import Trial
+from ordertrace_rules.verdict import Branch
 
 Text = Mapping[str, str]
 """A sentence by language: {"en": …, "zh": …}. `en` is always there."""
@@ -218,6 +219,19 @@ class ProposedAction:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownCause:
+    """A cause that a playbook's author knows by name: what to do then, in place of the playbook's own steps."""
+
+    id: str
+    title: Text
+    steps: tuple[Step, ...]
+    owner: str = ""
+    avoid: tuple[Text, ...] = ()
+    over_when: Text = field(default_factory=dict[str, str])
+    actions: tuple[ProposedAction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Escalation:
     """What makes an incident louder: all that is not 0 or empty has to hold."""
 
@@ -267,6 +281,8 @@ class Playbook:
     where_not: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     calendar: Calendar | None = None  # in which its deadlines count
     pauses: tuple[Pause, ...] = ()
+    diagnose: tuple[Branch, ...] = ()  # the verdict tree, which leads to one of `causes`
+    causes: Mapping[str, KnownCause] = field(default_factory=dict[str, KnownCause])
     tests: tuple[Trial, ...] = ()
     file: str = ""
 
@@ -425,6 +441,8 @@ class Diagnosis:
     )  # stage -> affected orders standing there
     last_words: tuple[ServiceWord, ...] = ()
     sampled: str = ""  # says what was left out, empty if nothing
+    known_cause: str = ""  # of the playbook's `causes`, where its verdict tree led to one
+    because: tuple[Evidence, ...] = ()  # the answers that led there
 
 
 # --- guides ----------------------------------------------------------------------------------------------

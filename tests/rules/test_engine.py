@@ -236,7 +236,8 @@ def test_logs_that_arrive_after_all_make_it_firm_and_take_the_gap_back(make_worl
     world.tick(142)
     assert world.incidents()["logs_missing-1"].state == "withdrawn"
     assert world.incidents()[PAID].certainty == "firm"
-    assert [t.kind for t in world.incidents()[PAID].transitions] == ["opened"]
+    told = [(t.kind, t.note) for t in world.incidents()[PAID].transitions]
+    assert told == [("opened", ""), ("cause_changed", "not_asked")]  # only now its silence says something
 
 
 def test_a_service_that_speaks_again_ends_its_gap_at_that_record(make_world):

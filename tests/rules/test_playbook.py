@@ -23,16 +23,10 @@ from ordertrace_rules.conditions.steps import Steps
 from ordertrace_rules.conditions.vocabulary import Condition
 from ordertrace_rules.errors import Problem
 from ordertrace_rules.fields import Reading, Record
-from ordertrace_rules.playbook import (
-    ESCALATION,
-    GUIDE,
-    PLAYBOOK,
-    PROPOSED_ACTION,
-    STEP,
-    build_playbook,
-    read_playbook,
-)
+from ordertrace_rules.guidance import GUIDE, PROPOSED_ACTION, STEP
+from ordertrace_rules.playbook import ESCALATION, PLAYBOOK, build_playbook, read_playbook
 from ordertrace_rules.times import DAY, HOUR, MINUTE
+from ordertrace_rules.verdict_file import BRANCH, CAUSE, QUESTION
 from ordertrace_rules.vocabulary import Escalation, GuideText, Pause, Playbook, ProposedAction, Step
 from ordertrace_rules.yamlfile import parse_yaml
 
@@ -475,6 +469,7 @@ def test_a_file_that_is_no_mapping_is_told() -> None:
 
 RECORDS: list[Record] = [
     *(PLAYBOOK, GUIDE, STEP, PROPOSED_ACTION, ESCALATION, condition_forms.STEP),
+    *(BRANCH, CAUSE, QUESTION),
     *(form.record for form in FORMS.values()),
 ]
 
