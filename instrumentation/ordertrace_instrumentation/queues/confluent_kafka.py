@@ -6,6 +6,7 @@ Its classes are made in C and cannot be hooked: the module's names lead to subcl
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import confluent_kafka
@@ -59,7 +60,8 @@ class _Producing:
         given = {**dict(zip(self._POSITIONAL, args, strict=False)), **kwargs}
         publication = self._publication(topic, given.get("value"), given.get("headers"))
         if publication is not None:
-            given["headers"] = _told(given.get("headers"), publication) or given.get("headers") or []
+            headers: Any = given.get("headers") or []
+            given["headers"] = publication.told(partial(_told, headers, publication), headers)
             report = given.pop("callback", None) or given.get("on_delivery")
             given["on_delivery"] = _reporting(
                 publication, report or self._ordertrace_settings.get("on_delivery")
@@ -141,13 +143,10 @@ def _settings(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any
     return {**dict(*args[:1]), **kwargs}
 
 
-@quiet
 def _told(headers: Any, publication: Publication) -> Any:
     """The caller's headers, in a list of their own, with what the broker may know."""
-    if not publication.headers:
-        return headers
     added = {**publication.headers, **({ID_HEADER: publication.new_id} if publication.new_id else {})}
-    present: Any = headers.items() if hasattr(headers, "items") else headers or ()
+    present: Any = headers.items() if hasattr(headers, "items") else headers
     return [*((name, value) for name, value in present if name not in added), *added.items()]
 
 

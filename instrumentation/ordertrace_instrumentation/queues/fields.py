@@ -16,7 +16,7 @@ def find_order_id(body: object, headers: Mapping[str, str], settings: Settings) 
     """The order that a message names, or "". `body` is bytes or text of JSON, or the object as decoded."""
     lowered = {name.lower(): value for name, value in headers.items()}
     decoded = False
-    for kind, name in _places(settings):
+    for kind, name in DEFAULT_FIELDS:
         if kind == "header":
             found = clean_order_id(lowered.get(name))
         elif kind == "json":
@@ -28,10 +28,6 @@ def find_order_id(body: object, headers: Mapping[str, str], settings: Settings) 
         if found:
             return found
     return ""
-
-
-def _places(settings: Settings) -> tuple[tuple[str, str], ...]:
-    return DEFAULT_FIELDS
 
 
 def _decoded(body: object) -> object:

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -47,8 +48,8 @@ def _send(
     timestamp_ms: Any = None,
 ) -> Any:
     publication = _publication(producer, topic, value, headers)
-    if publication is not None and publication.headers:
-        headers = _told(headers, publication) or headers
+    if publication is not None:
+        headers = publication.told(partial(_told, headers, publication), headers)
     try:
         future = original(topic, value, key, headers, partition, timestamp_ms)
     except Exception as error:
@@ -66,7 +67,6 @@ def _publication(producer: Any, topic: Any, value: Any, headers: Any) -> Publica
     return publication(kafka_message(topic, headers, value, brokers))
 
 
-@quiet
 def _told(headers: Any, publication: Publication) -> list[tuple[str, bytes]]:
     added = {**publication.headers, **({ID_HEADER: publication.new_id} if publication.new_id else {})}
     kept = [(name, value) for name, value in headers or () if name not in added]

@@ -1,6 +1,7 @@
 """kombu: publishing, callbacks, `SimpleQueue` and `Queue.get`. Only this module imports kombu."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,12 +37,21 @@ def hosts_of_urls(urls: Any) -> tuple[str, ...]:
 # --- publishing ------------------------------------------------------------------------------------------
 
 
+_POSITIONAL = (
+    *("routing_key", "delivery_mode", "mandatory", "immediate", "priority", "content_type"),
+    *("content_encoding", "serializer", "headers", "compression", "exchange", "retry", "retry_policy"),
+    *("declare", "expiration", "timeout"),
+)
+"""The arguments of `Producer.publish` after the body."""
+
+
 def _publish(original: Any, producer: Any, body: Any, *args: Any, **kwargs: Any) -> Any:
-    publication = _publication(producer, body, args, kwargs)
-    if publication is not None and publication.headers and len(args) < 9:
-        kwargs = _told(kwargs, publication) or kwargs
+    kwargs = {**dict(zip(_POSITIONAL, args, strict=False)), **kwargs}
+    publication = _publication(producer, body, kwargs)
+    if publication is not None:
+        kwargs = publication.told(partial(_told, kwargs, publication), kwargs)
     try:
-        answer = original(body, *args, **kwargs)
+        answer = original(body, **kwargs)
     except Exception as error:
         if publication is not None:
             publication.failed(error)
@@ -52,11 +62,9 @@ def _publish(original: Any, producer: Any, body: Any, *args: Any, **kwargs: Any)
 
 
 @quiet
-def _publication(
-    producer: Any, body: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Publication | None:
+def _publication(producer: Any, body: Any, kwargs: dict[str, Any]) -> Publication | None:
     exchange = kwargs.get("exchange") or producer.exchange
-    routing_key = args[0] if args else kwargs.get("routing_key")
+    routing_key = kwargs.get("routing_key")
     headers: dict[str, Any] = kwargs.get("headers") or {}
     return publication(
         Message(
@@ -73,7 +81,6 @@ def _publication(
     )
 
 
-@quiet
 def _told(kwargs: dict[str, Any], publication: Publication) -> dict[str, Any]:
     headers: dict[str, Any] = kwargs.get("headers") or {}
     told = {**kwargs, "headers": {**headers, **publication.headers}}

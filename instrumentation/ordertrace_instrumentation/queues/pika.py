@@ -4,6 +4,7 @@ import copy
 import threading
 from collections.abc import Generator, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -55,7 +56,7 @@ def _publish(
         return original(exchange, routing_key, body, properties, mandatory)
     publication = _publication(channel, exchange, routing_key, body, properties)
     if publication is not None:
-        properties = _told(properties, publication) or properties
+        properties = publication.told(partial(_told, properties, publication), properties)
     token = _publishing.set(True)
     try:
         answer = original(exchange, routing_key, body, properties, mandatory)
@@ -86,11 +87,8 @@ def _publication(
     )
 
 
-@quiet
 def _told(properties: Any, publication: Publication) -> Any:
     """A copy of the caller's properties with what the broker may know."""
-    if not publication.headers:
-        return properties
     told = copy.copy(properties) if properties is not None else BasicProperties()
     told.headers = {**(told.headers or {}), **publication.headers}
     told.message_id = told.message_id or publication.new_id

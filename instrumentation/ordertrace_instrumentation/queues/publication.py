@@ -1,6 +1,8 @@
 """One message on its way out: the headers that a trusted broker's message gets, and what is said of it after."""
 
 import uuid
+from collections.abc import Callable
+from typing import TypeVar
 
 from ordertrace_instrumentation.context import current_order_id, order
 from ordertrace_instrumentation.propagation import outgoing_headers
@@ -8,6 +10,8 @@ from ordertrace_instrumentation.queues.fields import find_order_id
 from ordertrace_instrumentation.queues.hooks import quiet
 from ordertrace_instrumentation.queues.message import Message, are_trusted
 from ordertrace_instrumentation.shim import current_shim
+
+T = TypeVar("T")
 
 
 class Publication:
@@ -18,6 +22,16 @@ class Publication:
         self.order_id = order_id
         self.headers = headers
         self.new_id = new_id
+
+    def told(self, add: Callable[[], T], otherwise: T) -> T:
+        """What `add` makes of the message's headers and id, for a trusted broker; `otherwise` for all others."""
+        if not self.headers:
+            return otherwise
+        told = quiet(add)()
+        if told is None:
+            self.headers, self.new_id = {}, ""
+            return otherwise
+        return told
 
     @quiet
     def published(self, message_id: str = "") -> None:

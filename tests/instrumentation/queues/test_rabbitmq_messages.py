@@ -285,3 +285,57 @@ def test_a_kombu_handler_that_raises_has_failed(rabbitmq: int, shipped: Any) -> 
     finally:
         kombu.uninstrument()
     assert actions(shipped) == ["message.published", "message.failed"]
+
+
+def test_an_asynchronous_channel_is_followed_too(rabbitmq: int, shipped: Any) -> None:
+    seen: list[str] = []
+
+    def opened(connection: Any) -> None:
+        connection.channel(on_open_callback=ready)
+
+    def ready(channel: Any) -> None:
+        channel.queue_declare("", exclusive=True, callback=lambda frame: start(channel, frame.method.queue))
+
+    def start(channel: Any, queue: str) -> None:
+        channel.basic_consume(queue, handle)
+        with order("SO-7"):
+            channel.basic_publish("", queue, BODY)
+
+    def handle(channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        seen.append(current_order_id())
+        channel.basic_ack(method.delivery_tag)
+        channel.connection.close()
+
+    pika.instrument()
+    try:
+        connection = pika_library.SelectConnection(
+            pika_library.ConnectionParameters("127.0.0.1", rabbitmq),
+            on_open_callback=opened,
+            on_close_callback=lambda connection, reason: connection.ioloop.stop(),
+        )
+        connection.ioloop.start()
+    finally:
+        pika.uninstrument()
+    assert seen == ["SO-7"]
+    assert actions(shipped) == ["message.published", "message.consumed"]
+
+
+def test_kombu_arguments_by_place_are_followed_too(rabbitmq: int, shipped: Any, eventually: Any) -> None:
+    configure("shop", transport=f"file:{shipped.path}", trusted_hosts="127.0.0.1")
+    kombu.instrument()
+    try:
+        with kombu_library.Connection(f"amqp://guest:guest@127.0.0.1:{rabbitmq}//") as connection:
+            name = f"kombu.{secrets.token_hex(4)}"
+            queue = kombu_library.Queue(name, auto_delete=True, channel=connection)
+            queue.declare()
+            headers = {"tenant": "t1"}
+            with order("SO-7"):
+                connection.Producer().publish({}, name, None, False, False, 0, None, None, None, headers)
+            message = eventually(queue.get)
+            message.ack()
+    finally:
+        kombu.uninstrument()
+    assert message.headers["tenant"] == "t1" and "order.id=SO-7" in message.headers["baggage"]
+    assert headers == {"tenant": "t1"}
+    ids = {record["messaging.message.id"] for record in shipped() if "messaging.message.id" in record}
+    assert actions(shipped) == ["message.published", "message.consumed"] and len(ids) == 1
