@@ -35,6 +35,10 @@ class Fields:
     def has(self, name: str) -> bool:
         return self._data.get(name) is not None
 
+    def names(self) -> list[str]:
+        """The fields that are there, where any name is allowed."""
+        return [str(name) for name in self._data]
+
     def raw(self, name: str) -> object:
         self._asked.append(name)
         return self._data.get(name)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TextIO
+from typing import ClassVar, Literal, Protocol, TextIO
 
 from ordertrace_alerting.durations import NS
 
@@ -71,8 +71,20 @@ class Route:
     path: str = ""  # the matchers from the root down: what a group remembers of its route
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What a target takes: in any window of `seconds` at most `count`, and in any second at most `per_second`."""
+
+    count: int
+    seconds: float
+    per_second: int | None = None
+
+
 class Sender(Protocol):
     """Turns notifications into messages of one target, and posts them. It never retries."""
+
+    limit: ClassVar[RateLimit | None]
+    """What its provider takes of one target; None where nothing is known. Senders state it, they do not wait."""
 
     def render(self, notification: "Notification") -> "tuple[Message, ...]":
         """The messages that tell it, in order. The same notification gives the same messages."""

@@ -1,9 +1,13 @@
 """What the alerting tests share: a clock to set, a target to script, and a pipeline on each store."""
 
+import json
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -11,9 +15,19 @@ from elasticsearch import Elasticsearch
 from ordertrace_alerting.config import alerting_config
 from ordertrace_alerting.memory_store import MemoryAlertStore
 from ordertrace_alerting.pipeline import Pipeline, TickResult
+from ordertrace_alerting.senders import build_senders
 from ordertrace_alerting.sqlite_store import SqliteAlertStore
 from ordertrace_alerting.store import AlertStore
-from ordertrace_alerting.vocabulary import Delivery, Message, Notification, Ok, Result, Signal
+from ordertrace_alerting.vocabulary import (
+    Delivery,
+    Message,
+    Notification,
+    Ok,
+    RateLimit,
+    Result,
+    Sender,
+    Signal,
+)
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
 from ordertrace_rules.stores.elasticsearch.cluster import Cluster
 from ordertrace_rules.stores.elasticsearch.indices import KINDS
@@ -87,6 +101,7 @@ class ScriptedSender:
     answers: list[Result] = field(default_factory=list)
     otherwise: Result = field(default_factory=Ok)
     sent: list[Delivery] = field(default_factory=list)
+    limit: ClassVar[RateLimit | None] = None
 
     def render(self, notification: Notification) -> tuple[Message, ...]:
         text = " + ".join(f"{s.incident} {s.kind}" for s in notification.signals)
@@ -135,3 +150,87 @@ def timeline(alert_store: AlertStore) -> Callable[..., Timeline]:
         return Timeline(config, alert_store)
 
     return begin
+
+
+@dataclass
+class Provider:
+    """An HTTP server on loopback that answers with `answers` in turn, the last for ever; keeps what it was sent."""
+
+    server: ThreadingHTTPServer
+    answers: list[tuple[int, bytes, dict[str, str]]] = field(default_factory=list)
+    requests: list["ProviderRequest"] = field(default_factory=list)
+
+    def says(self, status: int, body: object = b"", headers: dict[str, str] | None = None) -> None:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.answers.append((status, raw, headers or {}))
+
+    def url(self, path: str = "/hook") -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}{path}"
+
+    def answer(self) -> tuple[int, bytes, dict[str, str]]:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@dataclass(frozen=True)
+class ProviderRequest:
+    method: str
+    path: str  # with the query, as it was sent
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.body)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            kept.requests.append(ProviderRequest(self.command, self.path, headers, body))
+            status, answer, more = kept.answer()
+            self.send_response(status)
+            for name, value in more.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_PUT = do_PATCH = do_POST
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    kept = Provider(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+    kept.server.daemon_threads = True
+    kept.server.block_on_close = False
+    thread = threading.Thread(target=kept.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield kept
+    kept.server.shutdown()
+    kept.server.server_close()
+
+
+@pytest.fixture
+def make_sender() -> Callable[..., Sender]:
+    """A sender as a configuration gives it; it may reach loopback unless told otherwise."""
+
+    def make(kind: str, **fields: object) -> Sender:
+        receiver = {"name": "target", "type": kind, "allow_private": True, **fields}
+        config = alerting_config({"receivers": [receiver]})
+        return build_senders(config)["target"]
+
+    return make
+
+
+@pytest.fixture
+def deliver() -> Callable[..., Result]:
+    """Render one notification of `signals`, and send its first message at `now`."""
+
+    def send(sender: Sender, *signals: Signal, now: int = 1_700_000_000 * NS, repeat: bool = False) -> Result:
+        [message, *_] = sender.render(Notification("target", {}, signals, repeat))
+        return sender.send(Delivery("key-1", "g", 1, "target", 0, ("s",), "t", 0, message.body), now)
+
+    return send

@@ -126,6 +126,63 @@ def test_a_receiver_is_tried_and_its_answer_told_in_plain_words(site: Site) -> N
     assert "secret-path" not in refused.output
 
 
+@pytest.mark.parametrize(
+    ("body", "exit_code", "result"),
+    [
+        ({"errcode": 0, "errmsg": "ok"}, 0, "ok"),
+        ({"errcode": 130101, "errmsg": "send too fast"}, 1, "retry"),
+        ({"errcode": 310000, "errmsg": "sign not match"}, 1, "permanent"),
+    ],
+)
+def test_an_address_is_tried_without_a_configuration(
+    site: Site, provider: Any, body: dict[str, Any], exit_code: int, result: str
+) -> None:
+    provider.says(200, body)
+    url = provider.url("/robot/send?access_token=TOKEN123")
+    asked = ("test", "--type", "dingtalk", "--url", url, "--secret", "SECabcdef01", "--format", "json")
+    told = site.run(*asked)
+    assert told.exit_code == exit_code
+    answer = json.loads(told.stdout)
+    assert list(answer) == ["result", "provider_code", "http_status", "retry_after_s", "detail"]
+    assert (answer["result"], answer["provider_code"], answer["http_status"]) == (
+        result,
+        str(body["errcode"]),
+        200,
+    )
+    assert answer["retry_after_s"] == (600.0 if result == "retry" else None)
+    assert "&sign=" in provider.requests[0].path
+    assert "TOKEN123" not in told.output
+    assert "SECabcdef01" not in told.output
+    assert "dingtalk" in site.run(*asked[:-2]).output
+
+
+@pytest.mark.parametrize("kind", ["feishu", "lark", "wecom", "slack", "teams", "webhook"])
+def test_every_chat_can_be_tried_by_its_address(site: Site, provider: Any, kind: str) -> None:
+    provider.says(202 if kind == "teams" else 200, b"ok" if kind == "slack" else {"code": 0, "errcode": 0})
+    told = site.run("test", "--type", kind, "--url", provider.url(), "--format", "json")
+    assert (told.exit_code, json.loads(told.stdout)["result"]) == (0, "ok"), told.output
+    assert "this is a test" in provider.requests[0].body.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "name a receiver"),
+        (("on-call", "--type", "slack"), "name a receiver"),
+        (("terminal", "--url", "https://x.example/"), "belong to --type"),
+        (("--type", "slack"), "--url is missing"),
+        (("--type", "slack", "--url", "x"), "--url must begin with https://"),
+        (("--type", "slack", "--url", "https://x.example/", "--secret", "s3cr3t"), "no such field"),
+        (("--type", "webhook", "--url", "https://x.example/", "--secret", "s3cr3t"), "is not a secret"),
+    ],
+)
+def test_a_wrong_way_to_try_an_address_is_refused(site: Site, arguments: tuple[str, ...], says: str) -> None:
+    result = site.run("test", *arguments)
+    assert result.exit_code == 2
+    assert says in result.output
+    assert "s3cr3t" not in result.output
+
+
 def test_the_terminal_takes_the_sample(site: Site) -> None:
     result = site.run("test", "terminal")
     assert result.exit_code == 0

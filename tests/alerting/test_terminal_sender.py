@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordertrace_alerting.senders.terminal import TerminalOptions, TerminalSender, harmless, one_line, readable
+from ordertrace_alerting.senders.characters import harmless, one_line
+from ordertrace_alerting.senders.terminal import TerminalOptions, TerminalSender, readable
 from ordertrace_alerting.vocabulary import Delivery, Notification, Ok, Permanent, RetryAfter, Signal
 from ordertrace_rules.rendering.markdown import escape
 

@@ -5,12 +5,34 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ordertrace_alerting.fields import Fields
-from ordertrace_alerting.senders import terminal, webhook
+from ordertrace_alerting.senders import (
+    apprise,
+    dingtalk,
+    email,
+    feishu,
+    slack,
+    sms,
+    teams,
+    terminal,
+    ticket,
+    webhook,
+    wecom,
+)
 from ordertrace_alerting.vocabulary import AlertingConfig, ReceiverOptions, Sender
 
 RECEIVER_TYPES: dict[str, Callable[[Fields], ReceiverOptions]] = {
     "webhook": webhook.read_options,
     "terminal": terminal.read_options,
+    "dingtalk": dingtalk.read_options,
+    "feishu": feishu.read_options,
+    "lark": feishu.read_options,
+    "wecom": wecom.read_options,
+    "slack": slack.read_options,
+    "teams": teams.read_options,
+    "email": email.read_options,
+    "sms": sms.read_options,
+    "ticket": ticket.read_options,
+    "apprise": apprise.read_options,
 }
 
 

@@ -1,4 +1,4 @@
-"""One guarded POST, and what its answer means. For every sender that speaks HTTP.
+"""One guarded request, and what its answer means. For every sender that speaks HTTP.
 
 It stands on httpcore, the transport of httpx: nothing there follows a redirect or takes a proxy from the
 environment, and there is a documented place to choose the address of a connection.
@@ -29,23 +29,24 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """A request. `timeout` is for all of it, in seconds: connecting, writing and reading together."""
+class Request:
+    """`timeout` is for all of it, in seconds: connecting, writing and reading together."""
 
     url: str
     headers: Mapping[str, str]
     body: bytes
     timeout: float
     allow_private: bool = False
+    method: str = "POST"
 
 
-def post(request: Post, resolve: Resolve = resolve) -> Answer | Result:
+def exchange(request: Request, resolve: Resolve = resolve) -> Answer | Result:
     """Send it once. Returns the answer, or what it means that there was none."""
     deadline = time.monotonic() + request.timeout
     backend = _GuardedBackend(deadline, request.allow_private, resolve)
     try:
         with httpcore.ConnectionPool(network_backend=backend, max_connections=1) as pool:
-            return _exchange(pool, request)
+            return _answer(pool, request)
     except RefusedAddress as error:
         return Permanent(str(error))
     except httpcore.TimeoutException:
@@ -59,12 +60,12 @@ def post(request: Post, resolve: Resolve = resolve) -> Answer | Result:
 def classify(answer: Answer, now: int) -> Result:
     """What a status means by itself; `now` in nanoseconds, for a Retry-After that names a date."""
     status = answer.status
-    detail = f"HTTP {status}{_excerpt(answer.body)}"
+    detail = f"HTTP {status}{beginning(answer.body)}"
     if 200 <= status < 300:
         return Ok(f"HTTP {status}", status)
     if status == 410:
         return Permanent(
-            f"HTTP 410: the target is gone and wants no more; disable this receiver{_excerpt(answer.body)}",
+            f"HTTP 410: the target is gone and wants no more; disable this receiver{beginning(answer.body)}",
             status,
         )
     if 300 <= status < 400:
@@ -86,10 +87,10 @@ def retry_after(value: str, now: int) -> float | None:
         return None
 
 
-def _exchange(pool: httpcore.ConnectionPool, request: Post) -> Answer:
+def _answer(pool: httpcore.ConnectionPool, request: Request) -> Answer:
     seconds = dict.fromkeys(("connect", "read", "write", "pool"), request.timeout)
     with pool.stream(
-        "POST",
+        request.method,
         request.url,
         headers=list(request.headers.items()),
         content=request.body,
@@ -114,15 +115,16 @@ def read_body(response: httpcore.Response, most: int) -> bytes:
     return body[:most]
 
 
-def _excerpt(body: bytes) -> str:
+def beginning(body: bytes) -> str:
+    """ ": " and the beginning of what was said, on one line; nothing where nothing was said."""
     text = " ".join(body.decode("utf-8", "replace").split())
     shown = "".join(c for c in text if c.isprintable())[:_EXCERPT]
     return f": {shown}" if shown else ""
 
 
 def _reason(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
+    while inner := error.__cause__ or error.__context__:
+        error = inner
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 

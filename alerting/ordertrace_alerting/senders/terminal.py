@@ -1,40 +1,25 @@
 """Writes notifications to a terminal, or any text stream. Nothing in them can drive the terminal."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
-from typing import TextIO
+from typing import ClassVar, TextIO
 
 from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.senders.characters import harmless, one_line
+from ordertrace_alerting.senders.markup import inline
+from ordertrace_alerting.senders.words import LANGUAGES
 from ordertrace_alerting.vocabulary import (
     Delivery,
     Message,
     Notification,
     Ok,
     Permanent,
+    RateLimit,
     Result,
     RetryAfter,
     Sender,
     Signal,
     in_language,
 )
-
-LANGUAGES = ("en", "zh")
-
-_ESCAPE_SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
-)
-"""Of ECMA-48: control sequences such as colours, and operating system commands such as the window's title."""
-
-_MARKDOWN = re.compile(
-    r"\\(?P<escaped>[!-/:-@\[-`{-~])"
-    r"|\*\*(?P<bold>(?:\\.|[^\\*\n])+)\*\*"
-    r"|\[(?P<text>(?:\\.|[^\\\]\n])+)\]\((?P<address>[^()<>\s]+)\)"
-    r"|&(?P<entity>lt|gt|amp);"
-    r"|(?P<joiner>\u2060)"
-)
-"""What the bodies of signals use of Markdown, besides lists, which read well as they are."""
-_ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +32,8 @@ class TerminalOptions:
 
 
 class TerminalSender:
+    limit: ClassVar[RateLimit | None] = None
+
     def __init__(self, options: TerminalOptions, stream: TextIO) -> None:
         self._options = options
         self._stream = stream
@@ -90,38 +77,4 @@ def read_options(fields: Fields) -> TerminalOptions:
 
 def readable(markdown: str) -> str:
     """`markdown` as a person reads it: no escapes and no marks for bold; a link is its text and its address."""
-    return _MARKDOWN.sub(_shown, markdown)
-
-
-def _shown(match: re.Match[str]) -> str:
-    found = match.groupdict("")
-    if found["bold"]:
-        return readable(found["bold"])
-    if found["address"]:
-        return f"{readable(found['text'])} ({found['address']})"
-    return found["escaped"] or _ENTITIES.get(found["entity"], "")
-
-
-def harmless(text: str) -> str:
-    """`text` without escape sequences, control and direction characters and lone surrogates; its lines stay."""
-    return "".join(c for c in _ESCAPE_SEQUENCE.sub("", text) if c in "\n\t" or not _drives(c))
-
-
-def one_line(text: str) -> str:
-    return " ".join(harmless(text).split())
-
-
-def _drives(character: str) -> bool:
-    if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-        return True
-    return unicodedata.bidirectional(character) in (
-        "LRE",
-        "RLE",
-        "LRO",
-        "RLO",
-        "PDF",
-        "LRI",
-        "RLI",
-        "FSI",
-        "PDI",
-    )
+    return "".join(f"{s.text} ({s.href})" if s.href else s.text for s in inline(markdown))

@@ -8,22 +8,33 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TextIO
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, TextIO
 
 from ordertrace_alerting.durations import NS
 from ordertrace_alerting.fields import Fields
-from ordertrace_alerting.redaction import Secret, redact, redact_url
+from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.addresses import Resolve, resolve
-from ordertrace_alerting.senders.http import Post, classify, post
-from ordertrace_alerting.vocabulary import Delivery, Message, Notification, Result, Sender, Signal
+from ordertrace_alerting.senders.chat import compact
+from ordertrace_alerting.senders.receiver_options import (
+    DEFAULT_TIMEOUT,
+    HttpOptions,
+    read_connection,
+    read_url,
+)
+from ordertrace_alerting.senders.target import JSON, HttpTarget
+from ordertrace_alerting.vocabulary import (
+    Delivery,
+    Message,
+    Notification,
+    RateLimit,
+    Result,
+    Sender,
+    Signal,
+)
 
-DEFAULT_TIMEOUT = 10 * NS
-LONGEST_TIMEOUT = 30 * NS
 _SECRET_FIX = "make one with: printf 'whsec_%s' \"$(openssl rand -base64 32)\""
 
 
@@ -42,42 +53,28 @@ class WebhookOptions:
 
 
 class WebhookSender:
+    limit: ClassVar[RateLimit | None] = None
+
     def __init__(self, options: WebhookOptions, resolve: Resolve = resolve) -> None:
         self._options = options
-        self._resolve = resolve
-        self._hidden = (*(secret.reveal() for secret in options.secrets), *_secret_parts(options.url))
+        http = HttpOptions(options.url, options.timeout, options.allow_private)
+        self._target = HttpTarget(http, resolve, options.secrets)
 
     def __repr__(self) -> str:
-        return f"WebhookSender({redact_url(self._options.url.reveal())})"
+        return f"WebhookSender({self._target})"
 
     def render(self, notification: Notification) -> tuple[Message, ...]:
         """One JSON document for each signal."""
         raw = self._options.raw_body
         return tuple(
-            Message(
-                json.dumps(document(notification, s, raw), ensure_ascii=False, separators=(",", ":")), (s,)
-            )
-            for s in notification.signals
+            Message(compact(document(notification, signal, raw)), (signal,))
+            for signal in notification.signals
         )
 
     def send(self, delivery: Delivery, now: int) -> Result:
         body = delivery.body.encode("utf-8", "replace")
-        answer = post(
-            Post(
-                url=self._options.url.reveal(),
-                headers={
-                    "content-type": "application/json; charset=utf-8",
-                    "user-agent": "ordertrace",
-                    **signed_headers(delivery.key, now // NS, body, self._options.secrets),
-                },
-                body=body,
-                timeout=self._options.timeout / NS,
-                allow_private=self._options.allow_private,
-            ),
-            self._resolve,
-        )
-        result = answer if isinstance(answer, Result) else classify(answer, now)
-        return replace(result, detail=redact(result.detail, self._hidden))
+        signed = signed_headers(delivery.key, now // NS, body, self._options.secrets)
+        return self._target.post(body, now, headers={**JSON, **signed})
 
 
 def document(notification: Notification, signal: Signal, raw_body: bool) -> dict[str, Any]:
@@ -112,39 +109,12 @@ def signed_headers(key: str, timestamp: int, body: bytes, secrets: Sequence[Secr
 
 def read_options(fields: Fields) -> WebhookOptions:
     """The fields of a receiver of type webhook."""
-    url = fields.required_text("url", "give the address that takes the POST: https://…")
-    if url:
-        _check_url(fields, url)
     return WebhookOptions(
-        url=Secret(url),
+        url=Secret(read_url(fields)),
         secrets=tuple(Secret(text) for text in _secrets(fields)),
-        allow_private=fields.flag("allow_private", False),
-        timeout=fields.duration("timeout", DEFAULT_TIMEOUT, least=NS // 10, most=LONGEST_TIMEOUT),
         raw_body=fields.flag("raw_body", False),
+        **read_connection(fields),
     )
-
-
-def _check_url(fields: Fields, url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        port_is_sound = parts.port != 0
-    except ValueError:
-        fields.problem("url", "is not an address", "write it like https://hooks.example.com/path")
-        return
-    if parts.scheme not in ("http", "https"):
-        fields.problem(
-            "url", "must begin with https:// or http://", "write it like https://hooks.example.com/path"
-        )
-    elif not parts.hostname or not port_is_sound:
-        fields.problem("url", "names no host", "write it like https://hooks.example.com/path")
-    elif "@" in parts.netloc:
-        fields.problem(
-            "url", "holds a user name or password", "leave them out; the signature shows who sends"
-        )
-    elif not (url.isascii() and url.isprintable()) or " " in url:
-        fields.problem(
-            "url", "holds characters that an address cannot", "write them percent-encoded, hosts as xn--…"
-        )
 
 
 def _secrets(fields: Fields) -> tuple[str, ...]:
@@ -173,11 +143,6 @@ def _key(secret: str) -> bytes:
 def _signature(secret: Secret, content: bytes) -> str:
     digest = hmac.new(_key(secret.reveal()), content, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
-
-
-def _secret_parts(url: Secret) -> tuple[str, ...]:
-    parts = urlsplit(url.reveal())
-    return (url.reveal(), parts.path if len(parts.path) > 1 else "", parts.query)
 
 
 def _rfc3339(instant: int) -> str:

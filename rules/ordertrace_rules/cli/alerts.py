@@ -11,12 +11,12 @@ from rich.text import Text
 
 from ordertrace_alerting.config import alerting_config
 from ordertrace_alerting.durations import format_duration
-from ordertrace_alerting.errors import UnknownDelivery
+from ordertrace_alerting.errors import AlertConfigError, UnknownDelivery
 from ordertrace_alerting.pipeline import resend as send_again
 from ordertrace_alerting.routing import matching_routes
 from ordertrace_alerting.senders import build_senders
+from ordertrace_alerting.senders.characters import one_line
 from ordertrace_alerting.senders.sample import sample_delivery
-from ordertrace_alerting.senders.terminal import one_line
 from ordertrace_alerting.vocabulary import (
     DELIVERY_STATES,
     AlertingConfig,
@@ -35,6 +35,10 @@ from ordertrace_rules.times import format_instant
 output_option = click.option(
     "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+
+
+BY_ADDRESS = ("webhook", "dingtalk", "feishu", "lark", "wecom", "slack", "teams", "apprise")
+"""The types of receivers that an address and a secret describe in full."""
 
 
 @click.group()
@@ -96,18 +100,31 @@ def resend(context: Context, key: str) -> None:
 
 
 @alerts.command("test")
-@click.argument("receiver")
+@click.argument("receiver", required=False)
+@click.option("--type", "kind", type=click.Choice(BY_ADDRESS), help="Without a configuration: what it is.")
+@click.option("--url", help="Without a configuration: where it is.")
+@click.option("--secret", help="What it signs with, if it does.")
 @output_option
 @click.pass_obj
-def try_receiver(context: Context, receiver: str, output: str) -> None:
-    """Send a sample to RECEIVER at once and tell what it answered. Exit code 0 only where it took it.
+def try_receiver(
+    context: Context, receiver: str | None, kind: str | None, url: str | None, secret: str | None, output: str
+) -> None:
+    """Send a sample at once and tell what was answered: to RECEIVER of the configuration, or to an address.
+
+    Exit code 0 only where it was taken. An address given here may be on this machine or in its network.
 
     \b
     Examples:
       ordertrace alerts test on-call
       ordertrace alerts test on-call --format json
+      ordertrace alerts test --type dingtalk --url 'https://…' --secret SEC…
     """
-    config = _config(context)
+    if (receiver is None) == (kind is None):
+        raise click.UsageError("name a receiver of the configuration, or give --type and --url")
+    if kind is None and (url or secret):
+        raise click.UsageError("--url and --secret belong to --type; a receiver has its own")
+    config = _config(context) if kind is None else _config_of_address(kind, url, secret)
+    receiver = receiver or next(iter(config.receivers))
     if receiver not in config.receivers:
         known = ", ".join(config.receivers)
         raise click.BadParameter(f"there is no receiver {receiver!r}; known are: {known}")
@@ -151,6 +168,18 @@ def show_routes(context: Context, labels: tuple[str, ...], output: str) -> None:
 
 def _config(context: Context) -> AlertingConfig:
     return alerting_config(context.settings.alerting)
+
+
+def _config_of_address(kind: str, url: str | None, secret: str | None) -> AlertingConfig:
+    """One receiver of that type; who types its address may reach what this machine reaches."""
+    receiver: dict[str, object] = {"name": kind, "type": kind, "url": url or "", "allow_private": True}
+    if secret:
+        receiver["secrets" if kind == "webhook" else "secret"] = secret
+    try:
+        return alerting_config({"receivers": [receiver]})
+    except AlertConfigError as error:
+        said = "; ".join(f"--{problem.path[-1]} {problem.message}" for problem in error.problems)
+        raise click.UsageError(f"{said}. See docs/senders/{kind}.md.") from None
 
 
 def _labels(texts: tuple[str, ...]) -> dict[str, str]:

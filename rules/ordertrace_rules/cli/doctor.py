@@ -11,7 +11,7 @@ from typing import Literal
 import click
 
 from ordertrace_alerting.config import alerting_config
-from ordertrace_alerting.senders.terminal import one_line
+from ordertrace_alerting.senders.characters import one_line
 from ordertrace_alerting.store import AlertStore
 from ordertrace_alerting.vocabulary import Delivery
 from ordertrace_rules.cli.context import Context
