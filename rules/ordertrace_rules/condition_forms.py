@@ -12,6 +12,7 @@ from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.not_consumed import NotConsumed
 from ordertrace_rules.conditions.repeated_failures import RepeatedFailures
+from ordertrace_rules.conditions.stage_at_risk import StageAtRisk
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.steps import Step, Steps
@@ -37,6 +38,12 @@ _WITHIN = Field("within", Duration(), "how long it may take", required=True)
 _UNTIL = Field("until", Listing(ACTION, single=True), "the events that resolve it", default=[])
 _AT_LEAST = Field("at_least", Whole(least=1, most=10_000), "how many are too many", required=True)
 _WINDOW = Field("window", Duration(), "the time within which they are counted", required=True)
+_SUBSCRIBER = Field(
+    "subscriber",
+    NAME,
+    "the consumer group, or the service, that has to consume them; "
+    "else those under “subscribers” of the process",
+)
 _REF = String(r"[a-z][a-z0-9_]{0,59}", "payment_id")
 
 STEP = Record(
@@ -78,6 +85,26 @@ FORMS: Mapping[str, Form] = {
             )
         ),
         lambda v: StageOverdue(_unless_any(v["stage_overdue"])),
+    ),
+    "stage_at_risk": Form(
+        Record(
+            (
+                Field(
+                    "stage_at_risk",
+                    Listing(ID, single=True, least=1),
+                    "the stages whose target is about to be missed, or any",
+                    required=True,
+                ),
+                Field(
+                    "chance",
+                    Whole(least=1, most=99),
+                    "how many of those that stood there as long were late in the end, in percent",
+                    default=50,
+                ),
+                Field("least", Whole(least=20, most=1000), "how many passages have to be known", default=50),
+            )
+        ),
+        lambda v: StageAtRisk(_unless_any(v["stage_at_risk"]), v["chance"] / 100, v["least"]),
     ),
     "count_of": Form(
         Record(
@@ -197,16 +224,26 @@ FORMS: Mapping[str, Form] = {
                     "the destinations whose published messages are followed, or any",
                     required=True,
                 ),
-                Field(
-                    "subscriber",
-                    NAME,
-                    "the consumer group, or the service, that has to consume them; "
-                    "else those under “subscribers” of the process",
-                ),
+                _SUBSCRIBER,
                 _WITHIN,
             )
         ),
         lambda v: NotConsumed(_unless_any(v["not_consumed"]), v["within"], v["subscriber"] or ""),
+    ),
+    "queue_age": Form(
+        Record(
+            (
+                Field(
+                    "queue_age",
+                    Listing(NAME, single=True, least=1),
+                    "the destinations whose oldest message is looked at, or any",
+                    required=True,
+                ),
+                _SUBSCRIBER,
+                Field("over", Duration(), "how old the oldest message that waits may be", required=True),
+            )
+        ),
+        lambda v: NotConsumed(_unless_any(v["queue_age"]), v["over"], v["subscriber"] or ""),
     ),
     "logs_missing": Form(
         Record(

@@ -23,6 +23,7 @@ from ordertrace_rules.incidents import IncidentRules, Incidents, LogGaps, Settle
 from ordertrace_rules.journey import fold, set_aside
 from ordertrace_rules.judgement import judge
 from ordertrace_rules.log_gaps import judge_services, next_silence, silent_after_of
+from ordertrace_rules.paces import StorePaces
 from ordertrace_rules.slices import SLICES, WHOLE, Share, checkpoints
 from ordertrace_rules.stores.protocol import Store, Version, Versioned
 from ordertrace_rules.subjects import Subjects
@@ -113,6 +114,7 @@ class Engine:
         self.rules = rules
         self.clock = clock
         self.subjects = Subjects(store, rules.aliases)
+        self.paces = StorePaces(store, clock)
         self.cohorts = Cohorts(store, self.subjects, rules.catalogue)
         self.incidents = Incidents(store, rules.catalogue.playbooks, self.cohorts.diagnose, rules.incidents)
         self._taken_up = 0  # into how many slices the store is divided, once it is judged by these very rules
@@ -355,9 +357,8 @@ class Engine:
             judged.note_journey(set_aside(process, subject, orders, "too_many_events"), known)
             return ()
         folded = fold(process, subject, orders, events)
-        verdicts = judge(
-            folded, process, self.rules.catalogue.playbooks, existing, completeness, self.store.emitters
-        )
+        playbooks, emitters = self.rules.catalogue.playbooks, self.store.emitters
+        verdicts = judge(folded, process, playbooks, existing, completeness, emitters, self.paces)
         for member in verdicts.changed:
             judged.note_member(member, existing)
         judged.note_journey(replace(folded.journey, next_deadline=verdicts.next_due), known)

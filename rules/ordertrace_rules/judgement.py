@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from urllib.parse import urlencode
 
 from ordertrace_rules.completeness import Completeness
 from ordertrace_rules.conditions.vocabulary import Finding, Need, Timeline
 from ordertrace_rules.journey import Folded
+from ordertrace_rules.paces import NO_PACES, Paces
 from ordertrace_rules.stores.protocol import Versioned
 from ordertrace_rules.times import HOUR
 from ordertrace_rules.vocabulary import Journey, Member, Playbook, Process
 
 LATE_RECORDS = HOUR  # after it is over, an unverified membership is looked at again for so long
+NO_TRAITS: Mapping[str, str] = MappingProxyType({})
 Emitters = Callable[[str], tuple[str, ...]]
 
 
@@ -31,13 +34,15 @@ def judge(
     existing: Mapping[str, Versioned[Member]],
     completeness: Completeness,
     emitters: Emitters,
+    paces: Paces = NO_PACES,
 ) -> Verdicts:
     """Judge one subject by each playbook of its process, those depended on first.
 
     `existing` holds the subject's memberships by `Member.id`. A playbook that raises is named in `problems`
     and changes nothing; the others go on.
     """
-    case = _Case(folded, process, completeness, emitters, {key: v.value for key, v in existing.items()})
+    members = {key: v.value for key, v in existing.items()}
+    case = _Case(folded, process, completeness, emitters, paces, members)
     problems: list[str] = []
     for playbook in playbooks:
         if playbook.process != process.id:
@@ -59,6 +64,7 @@ class _Case:
         process: Process,
         completeness: Completeness,
         emitters: Emitters,
+        paces: Paces,
         members: dict[str, Member],
     ) -> None:
         self.changed: dict[str, Member] = {}  # by id: each is written once
@@ -67,12 +73,13 @@ class _Case:
         self._process = process
         self._completeness = completeness
         self._emitters = emitters
+        self._paces = paces
         self._members = members  # by id; those of playbooks that were judged before explain later ones
 
     def judge_by(self, playbook: Playbook) -> None:
         now = self._completeness.now
         concerned = concerns(playbook, self._folded.journey)
-        timeline = _timeline(self._folded, self._process, playbook)
+        timeline = _timeline(self._folded, self._process, playbook, self._paces)
         findings = playbook.condition.find(timeline, now) if concerned else ()
         self.due += [f.due for f in findings if f.due is not None]
         found = {self._note(playbook, f) for f in findings if f.state != "quiet"}
@@ -109,13 +116,11 @@ def concerns(playbook: Playbook, journey: Journey) -> bool:
     )
 
 
-def group_key(playbook: Playbook, journey: Journey) -> str:
-    """The values of the playbook's `group_by` as one string; empty where it declares none."""
-    values = {
-        name: journey.currency if name == "currency" else journey.labels.get(name, "")
-        for name in playbook.group_by
-    }
-    return urlencode(values)
+def group_key(playbook: Playbook, journey: Journey, traits: Mapping[str, str] = NO_TRAITS) -> str:
+    """The values of the playbook's `group_by` as one string; empty where it declares none. `traits` are what the
+    condition itself knows, such as the stage or the queue."""
+    known = {**journey.labels, "currency": journey.currency, **traits}
+    return urlencode({name: known.get(name, "") for name in playbook.group_by})
 
 
 def needed_services(
@@ -131,7 +136,7 @@ def needed_services(
     return seen or named
 
 
-def _timeline(folded: Folded, process: Process, playbook: Playbook) -> Timeline:
+def _timeline(folded: Folded, process: Process, playbook: Playbook, paces: Paces) -> Timeline:
     excuse = next((e.timestamp for e in folded.acts if e.action in playbook.unless), None)
     ended_at = folded.journey.ended_at
     return Timeline(
@@ -143,6 +148,7 @@ def _timeline(folded: Folded, process: Process, playbook: Playbook) -> Timeline:
         folded.records,
         playbook.calendar,
         playbook.pauses,
+        paces,
     )
 
 
@@ -165,7 +171,7 @@ def _member(
             missing = ("",)  # nobody knows who would have said it
     return Member(
         playbook=playbook.id,
-        group=group_key(playbook, journey),
+        group=group_key(playbook, journey, finding.traits),
         subject=journey.subject,
         occurrence=finding.occurrence,
         order_ids=journey.order_ids,

@@ -81,7 +81,7 @@ PLAYBOOK = Record(
         Field(
             "group_by",
             Listing(_LABEL, single=True),
-            "labels (or currency) that divide it into incidents of their own",
+            "labels, currency, stage, destination or subscriber that divide it into incidents of their own",
             default=[],
         ),
         Field("reopen_within", Duration(), "how soon a new case re-opens a resolved incident", default="1h"),
@@ -141,17 +141,18 @@ def build_playbook(values: Mapping[str, Any], file: str) -> Playbook:
         "severity",
         "unless",
         "depends_on",
-        "group_by",
         "suspects",
         "where",
         "where_not",
     )
     calendar = values["calendar"]
     condition: Condition = build_condition(values["when"])
+    own = ("destination", "subscriber") if values["when"][0] == "queue_age" else ()
     return Playbook(
         id=values["playbook"],
         **{name: values[name] for name in plain},
         condition=condition,
+        group_by=tuple(dict.fromkeys((*own, *values["group_by"]))),
         stage=values["stage"] or "",
         reopen_within=values["reopen_within"],
         owner=values["owner"] or "",

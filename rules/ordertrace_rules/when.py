@@ -22,6 +22,7 @@ _APART = (
 )
 """Fields that may have no event in common, and what is said where they have."""
 
+QUEUES = ("not_consumed", "queue_age")
 _ACTION_FIELDS = (
     *("happened", "but_not", "after", "all_of", "any_of", "none_of"),
     *("count_of", "failures_of", "sequence", "event", "until"),
@@ -84,7 +85,12 @@ def check_condition(
     if form == "status_differs":
         _check_status_differs(fields, reading)
     _check_steps(steps, reading)
-    for name, what in (("stage_overdue", "stages"), ("not_consumed", "destinations")):
+    for name, what in (
+        ("stage_overdue", "stages"),
+        ("stage_at_risk", "stages"),
+        ("not_consumed", "destinations"),
+        ("queue_age", "destinations"),
+    ):
         named = fields.get(name) or ()
         if ANY in named and len(named) > 1:
             reading.problem(
@@ -94,13 +100,11 @@ def check_condition(
 
 def stages_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePath, str]]:
     """The stages that a condition names, with the place of each."""
-    if when is None or when[0] != "stage_overdue":
+    if when is None or when[0] not in ("stage_overdue", "stage_at_risk"):
         return []
-    stages = when[1].get("stage_overdue") or ()
+    stages = when[1].get(when[0]) or ()
     return [
-        (("when", "stage_overdue", index), stage)
-        for index, stage in enumerate(stages)
-        if stage not in (None, ANY)
+        (("when", when[0], index), stage) for index, stage in enumerate(stages) if stage not in (None, ANY)
     ]
 
 
@@ -108,11 +112,11 @@ def unsubscribed(
     when: tuple[str, Mapping[str, Any]] | None, subscribers: Mapping[str, Any]
 ) -> list[tuple[NodePath, str]]:
     """The destinations that a condition follows though nobody is said to consume them, with the place of each."""
-    if when is None or when[0] != "not_consumed" or when[1].get("subscriber"):
+    if when is None or when[0] not in QUEUES or when[1].get("subscriber"):
         return []
     return [
-        (("when", "not_consumed", index), destination)
-        for index, destination in enumerate(when[1].get("not_consumed") or ())
+        (("when", when[0], index), destination)
+        for index, destination in enumerate(when[1].get(when[0]) or ())
         if destination is not None
         if not (subscribers if destination == ANY else subscribers.get(destination))
     ]

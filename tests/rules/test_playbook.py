@@ -17,6 +17,7 @@ from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.not_consumed import NotConsumed
 from ordertrace_rules.conditions.repeated_failures import RepeatedFailures
+from ordertrace_rules.conditions.stage_at_risk import StageAtRisk
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.steps import Steps
@@ -169,6 +170,9 @@ def test_every_field_is_read() -> None:
             NotConsumed(("stock",), 5 * MINUTE, "wms"),
         ),
         ("{not_consumed: any, within: 5m}", NotConsumed((), 5 * MINUTE)),
+        ("{queue_age: [stock], over: 10m}", NotConsumed(("stock",), 10 * MINUTE)),
+        ("stage_at_risk: any", StageAtRisk()),
+        ("{stage_at_risk: picking, chance: 80, least: 100}", StageAtRisk(("picking",), 0.8, 100)),
         ("logs_missing: {silent_after: 20m}", LogsMissing(20 * MINUTE)),
         ("logs_missing: {}", LogsMissing(10 * MINUTE)),
     ],

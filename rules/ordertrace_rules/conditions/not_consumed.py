@@ -1,7 +1,7 @@
 """A message was published, and a subscriber did not consume it in time."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ordertrace_rules.conditions.absence import absence
 from ordertrace_rules.conditions.vocabulary import Finding, Need, Timeline
@@ -16,7 +16,9 @@ class NotConsumed:
     """Each message and each subscriber is a membership of its own. `destinations` empty is any; `subscriber`
     empty is each of those that the process declares for the message's destination.
 
-    A subscriber is known by its consumer group or by its service. A message without an id cannot be followed.
+    What is found has the traits `destination` and `subscriber`: grouped by them it is a queue, whose oldest message
+    opens it, and whose age is that of the incident. A subscriber is known by its consumer group or by its service. A
+    message without an id cannot be followed.
     """
 
     destinations: tuple[str, ...]
@@ -41,7 +43,7 @@ class NotConsumed:
         deadline = timeline.after(message.timestamp, self.within)
         if deadline is None:
             return None
-        return absence(
+        found = absence(
             timeline,
             now,
             Need((CONSUMED,), message.timestamp, deadline, services),
@@ -49,6 +51,8 @@ class NotConsumed:
             evidence=(message.id, answer.id) if answer is not None else (message.id,),
             occurrence="/".join((message.destination, message.message_id, subscriber)),
         )
+        traits = {"destination": message.destination, "subscriber": subscriber}
+        return replace(found, traits=traits) if found is not None and found.state != "quiet" else found
 
     def _published(self, events: Iterable[Event]) -> list[Event]:
         """The first record of each message."""

@@ -42,7 +42,8 @@ def _of_stage(stage: Stage, state: StageState, timeline: Timeline, now: int) -> 
             periods[-1] = _longer(periods[-1], finding)
         else:
             occurrence = f"{state.id}/{format_instant(finding.opened_at)}" if periods else state.id
-            periods.append(replace(finding, occurrence=occurrence, stage=state.id))
+            traits = {"stage": state.id}
+            periods.append(replace(finding, occurrence=occurrence, stage=state.id, traits=traits))
     return [*quiet, *periods]
 
 

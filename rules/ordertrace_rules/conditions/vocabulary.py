@@ -1,11 +1,13 @@
 """What every condition is: a question about one subject's timeline that has the same answer for everybody."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ordertrace_rules.calendar import Calendar
 from ordertrace_rules.deadline import reach
 from ordertrace_rules.event import Event
+from ordertrace_rules.paces import NO_PACES, Paces
 from ordertrace_rules.vocabulary import Journey, Pause, Process
 
 
@@ -24,6 +26,7 @@ class Timeline:
     records: tuple[Event, ...] = ()
     calendar: Calendar | None = None  # of the playbook, as its pauses are: they hold up what it waits for
     pauses: tuple[Pause, ...] = ()
+    paces: Paces = NO_PACES  # how long stages took others: figures of the past, which do not change
 
     def after(self, start: int, duration: int) -> int | None:
         """The deadline `duration` after `start`; None while a pause holds the clock."""
@@ -53,6 +56,9 @@ class Finding:
     stage: str = ""
     need: Need | None = None
     evidence: tuple[str, ...] = ()  # event ids
+    traits: Mapping[str, str] = field(
+        default_factory=dict[str, str]
+    )  # what `group_by` may name beside labels
 
 
 class Condition(Protocol):
