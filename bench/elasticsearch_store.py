@@ -32,6 +32,7 @@ from ordertrace_rules.engine import Engine, Rules
 from ordertrace_rules.event import Event
 from ordertrace_rules.incidents import IncidentRules
 from ordertrace_rules.journey import fold
+from ordertrace_rules.stores.elasticsearch.arrivals import Overlap
 from ordertrace_rules.stores.elasticsearch.cluster import BULK, Cluster
 from ordertrace_rules.stores.elasticsearch.documents import journey_document
 from ordertrace_rules.stores.elasticsearch.event_documents import event_document
@@ -164,6 +165,7 @@ class Stored:
 def ticks(client: Elasticsearch, sizes: Iterable[int]) -> list[tuple[int, float]]:
     with ExitStack() as stack:
         stores = [Stored(stack.enter_context(namespace(client)), size) for size in sizes]
+        time.sleep(Overlap().usual / NS)  # what filled them is read again for so long, in the later one longer
         for round_number in range(ROUNDS):
             for stored in stores:
                 stored.tick(round_number)
