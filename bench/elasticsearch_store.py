@@ -165,7 +165,8 @@ class Stored:
 def ticks(client: Elasticsearch, sizes: Iterable[int]) -> list[tuple[int, float]]:
     with ExitStack() as stack:
         stores = [Stored(stack.enter_context(namespace(client)), size) for size in sizes]
-        time.sleep(Overlap().usual / NS)  # what filled them is read again for so long, in the later one longer
+        # What filled a store is read again for so long, and the later one was filled later: wait for both.
+        time.sleep(Overlap().usual / NS)
         for round_number in range(ROUNDS):
             for stored in stores:
                 stored.tick(round_number)
