@@ -53,10 +53,17 @@ def _objects(body: object, depth: int = _DEPTH) -> Iterator[Mapping[str, Any]]:
             yield from _objects(part, depth - 1)
 
 
-def _at(value: object, path: str) -> str:
-    """The order id at a dotted path."""
-    for name in path.split("."):
-        if not isinstance(value, Mapping):
+def _at(document: Any, path: str) -> str:
+    """The order id at a path such as `order.id` or `items.0.id`; "" where there is none."""
+    if isinstance(document, Mapping) and path in document:  # a key that has a dot itself
+        document, path = cast(Any, document[path]), ""
+    for step in filter(None, path.split(".")):
+        if isinstance(document, Mapping):
+            document = cast(Any, document).get(step)
+        elif isinstance(document, list) and step.isdecimal() and int(step) < len(cast(list[Any], document)):
+            document = cast(list[Any], document)[int(step)]
+        else:
             return ""
-        value = cast(Mapping[str, object], value).get(name)
-    return clean_order_id(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return (
+        clean_order_id(document) if isinstance(document, str | int) and not isinstance(document, bool) else ""
+    )
