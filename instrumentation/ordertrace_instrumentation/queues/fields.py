@@ -1,7 +1,7 @@
 """Which order a message names in its own fields: a field of its JSON body, or a header."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from ordertrace_instrumentation.context import clean_order_id
@@ -16,7 +16,7 @@ def find_order_id(body: object, headers: Mapping[str, str], settings: Settings) 
     """The order that a message names, or "". `body` is bytes or text of JSON, or the object as decoded."""
     lowered = {name.lower(): value for name, value in headers.items()}
     decoded = False
-    for kind, name in DEFAULT_FIELDS:
+    for kind, name in _places(settings):
         if kind == "header":
             found = clean_order_id(lowered.get(name))
         elif kind == "json":
@@ -28,6 +28,12 @@ def find_order_id(body: object, headers: Mapping[str, str], settings: Settings) 
         if found:
             return found
     return ""
+
+
+def _places(settings: Settings) -> list[tuple[str, str]]:
+    """Kind and name of the places where the site's requests name their order; functions of a request are left out."""
+    sources: Iterable[Any] = getattr(settings, "order_id_from", ())
+    return [(one.kind, one.name) for one in sources if hasattr(one, "kind")] or [*DEFAULT_FIELDS]
 
 
 def _decoded(body: object) -> object:

@@ -1,5 +1,6 @@
 """What a message's own fields say of its order, and which brokers are trusted."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,6 +39,26 @@ TRUSTING = Settings(trusted_hosts=frozenset({"broker", ".kafka.example.com"}))
 )
 def test_the_order_in_a_body(body: Any, found: str) -> None:
     assert find_order_id(body, {}, Settings()) == found
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "found"),
+    [
+        ({"order": {"no": "SO-1"}}, {}, "SO-1"),
+        (b'{"order": {"no": "SO-1"}, "order_id": "SO-9"}', {"No": "SO-2"}, "SO-1"),
+        ({"items": [{"id": "SO-3"}]}, {}, "SO-3"),
+        ({"order.no": "SO-1"}, {}, "SO-1"),
+        (b"plain", {"No": "SO-2"}, "SO-2"),
+        ({"order_id": "SO-9"}, {}, ""),
+    ],
+)
+def test_a_site_says_where_its_messages_name_their_order(
+    body: Any, headers: dict[str, str], found: str
+) -> None:
+    places = [("route", "no"), ("json", "order.no"), ("json", "items.0.id"), ("header", "no")]
+    sources = [SimpleNamespace(kind=kind, name=name) for kind, name in places]
+    settings: Any = SimpleNamespace(order_id_from=(*sources, lambda request: "SO-8"))
+    assert find_order_id(body, headers, settings) == found
 
 
 def test_the_order_in_a_header_stands_behind_the_bodys() -> None:
