@@ -32,6 +32,11 @@ class Fields:
         path = (*self.path, name) if name else self.path
         self.problems.append(ConfigProblem(path if place is None else (*path, place), message, fix))
 
+    def problems_at(self, name: str) -> bool:
+        """Whether something was noted of the field `name` or below it."""
+        path = (*self.path, name)
+        return any(problem.path[: len(path)] == path for problem in self.problems)
+
     def has(self, name: str) -> bool:
         return self._data.get(name) is not None
 

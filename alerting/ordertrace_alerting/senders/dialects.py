@@ -29,7 +29,7 @@ _OUTER_UNDERSCORE = re.compile(
     r"(?<!\w)_|_(?!\w)|(?<=_)_|_(?=_)"
 )  # those inside a name stay: it can be copied
 _ENTITY = re.compile(r"&(?=#?\w+;)")
-_BLOCK_MARK = re.compile(r"\s*(?:[#+\-=]|\d+(?=[.)]\s))")
+_BLOCK_MARK = re.compile(r"\s*(?:[#+\-=]|[0-9]+(?=[.)]\s))")
 _BARE_LINK = re.compile(r"(?i)(?<=:)(?=//)|(?<=\bw)(?=ww\.)")
 _WORD_JOINER = "\u2060"  # shows nothing, and keeps a bare address from becoming a link
 

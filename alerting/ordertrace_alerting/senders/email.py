@@ -176,7 +176,7 @@ def read_options(fields: Fields) -> EmailOptions:
     if sender_address:
         _check_address(fields, "from", sender_address)
     to = fields.texts("to")
-    if not to and not any(problem.path[-1:] == ("to",) for problem in fields.problems):
+    if not to and not fields.problems_at("to"):
         fields.problem("to", "is missing", "list the addresses that get mail: [on-call@example.com]")
     for place, address in enumerate(to):
         _check_address(fields, "to", address, place)

@@ -14,11 +14,11 @@ from ordertrace_alerting.senders.characters import harmless
 _INLINE = re.compile(
     r"\\(?P<escaped>[!-/:-@\[-`{-~])"
     r"|\*\*(?P<bold>(?:\\.|[^\\*\n])+)\*\*"
-    r"|\[(?P<text>(?:\\.|[^\\\]\n])+)\]\((?P<address>[^()<>\s]+)\)"
+    r"|\[(?P<text>(?:\\.|[^\\\[\]\n])+)\]\((?P<address>[^()<>\s]+)\)"
     r"|&(?P<entity>lt|gt|amp);"
     r"|(?P<joiner>\u2060)"
 )
-_BLOCK = re.compile(r"(?P<indent>\s*)(?:(?P<heading>#{1,6})\s+|(?P<mark>[-*+]|\d{1,9}\.)\s+)?")
+_BLOCK = re.compile(r"(?P<indent>\s*)(?:(?P<heading>#{1,6})\s+|(?P<mark>[-*+]|[0-9]{1,9}\.)\s+)?")
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
 
 

@@ -82,7 +82,7 @@ class SmsSender:
 def read_options(fields: Fields) -> SmsOptions:
     """The fields of a receiver of type sms."""
     to = fields.texts("to")
-    if not to and not any(problem.path == (*fields.path, "to") for problem in fields.problems):
+    if not to and not fields.problems_at("to"):
         fields.problem("to", "is missing", 'list the numbers, in quotes: ["+8613800000000"]')
     return SmsOptions(
         http=read_http(fields),

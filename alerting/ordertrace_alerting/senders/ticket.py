@@ -55,6 +55,7 @@ from ordertrace_alerting.vocabulary import (
 )
 
 _URL_PLACES = ("incident", "ticket")
+_STEPS = ("create", "comment", "close")
 _METHODS = ("POST", "PUT", "PATCH")
 _MOST_BYTES = 20_000  # of {text}
 _TITLE = 200  # characters
@@ -172,24 +173,25 @@ class TicketSender:
 
 def read_options(fields: Fields) -> TicketOptions:
     """The fields of a receiver of type ticket."""
-    if not fields.has("create"):
+    steps = {name: _step(fields.below(name)) for name in _STEPS if _is_there(fields, name)}
+    find = _find(fields.below("find")) if _is_there(fields, "find") else None
+    if "create" not in steps:
         fields.problem("create", "is missing", "give `url` and `body` of the request that makes a ticket")
-    steps = {"create": _step(fields.below("create"))}
     for name in ("comment", "close"):
-        if fields.has(name):
-            steps[name] = _step(fields.below(name))
-            if not fields.has("find"):
-                fields.problem(name, "needs `find`", "without it nobody knows which ticket is meant")
-        else:
-            fields.raw(name)
+        if name in steps and find is None:
+            fields.problem(name, "needs `find`", "without it nobody knows which ticket is meant")
     return TicketOptions(
         connection=read_connection(fields),
         steps=steps,
-        find=_find(fields.below("find")) if fields.has("find") else None,
+        find=find,
         headers=read_headers(fields),
         success=read_success(fields),
         text=read_text(fields),
     )
+
+
+def _is_there(fields: Fields, name: str) -> bool:
+    return fields.raw(name) is not None
 
 
 def _step(fields: Fields) -> Step:
