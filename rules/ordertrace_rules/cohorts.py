@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.diagnosis.cohort import Case, fingerprint
 from ordertrace_rules.diagnosis.diagnose import diagnose
 from ordertrace_rules.diagnosis.verdict import Facts, decide
@@ -38,7 +39,7 @@ class Cohorts:
         A fault in the comparison is logged and gives None: the incident itself must not be lost by it.
         """
         process = self._catalogue.processes.get(playbook.process)
-        if process is None or isinstance(playbook.condition, LogsMissing):
+        if process is None or isinstance(playbook.condition, LogsMissing | Volume):
             return None
         if process.subject != "order" and not playbook.diagnose:
             return None

@@ -17,6 +17,7 @@ from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.steps import Step, Steps
 from ordertrace_rules.conditions.vocabulary import Condition
+from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.fields import (
     ACTION,
     ID,
@@ -44,6 +45,7 @@ _SUBSCRIBER = Field(
     "the consumer group, or the service, that has to consume them; "
     "else those under “subscribers” of the process",
 )
+_PERCENT = Whole(least=0, most=90)
 _REF = String(r"[a-z][a-z0-9_]{0,59}", "payment_id")
 
 STEP = Record(
@@ -244,6 +246,35 @@ FORMS: Mapping[str, Form] = {
             )
         ),
         lambda v: NotConsumed(_unless_any(v["queue_age"]), v["over"], v["subscriber"] or ""),
+    ),
+    "volume_of": Form(
+        Record(
+            (
+                Field(
+                    "volume_of", _ACTIONS, "the events that are counted by the hour, together", required=True
+                ),
+                Field(
+                    "below",
+                    _PERCENT,
+                    "the percentage of the usual at which it is low; 0: nothing at all",
+                    required=True,
+                ),
+                Field("service", SERVICE, "whose records are counted; else everybody's"),
+                Field(
+                    "weeks",
+                    Whole(least=2, most=12),
+                    "with so many earlier weeks the hour is compared",
+                    default=4,
+                ),
+                Field(
+                    "least",
+                    Whole(least=20, most=1_000_000),
+                    "where less is usual nothing is told",
+                    default=20,
+                ),
+            )
+        ),
+        lambda v: Volume(v["volume_of"], v["below"] / 100, v["service"] or "", v["weeks"], v["least"]),
     ),
     "logs_missing": Form(
         Record(

@@ -17,6 +17,7 @@ from ordertrace_rules.clock import Clock
 from ordertrace_rules.cohorts import Cohorts
 from ordertrace_rules.completeness import Completeness, CompletenessRules, witness
 from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.event import Event
 from ordertrace_rules.incidents import IncidentRules, Incidents, LogGaps, Settled
@@ -29,6 +30,7 @@ from ordertrace_rules.stores.protocol import Store, Version, Versioned
 from ordertrace_rules.subjects import Subjects
 from ordertrace_rules.times import MINUTE
 from ordertrace_rules.vocabulary import Journey, Member, Process
+from ordertrace_rules.volumes import Watched, judge_volumes, next_hour
 
 CATALOGUE = "catalogue"
 BATCH = 5_000
@@ -117,6 +119,11 @@ class Engine:
         self.paces = StorePaces(store, clock)
         self.cohorts = Cohorts(store, self.subjects, rules.catalogue)
         self.incidents = Incidents(store, rules.catalogue.playbooks, self.cohorts.diagnose, rules.incidents)
+        self._watched = [
+            Watched(p, rules.catalogue.processes[p.process])
+            for p in rules.catalogue.playbooks
+            if isinstance(p.condition, Volume)
+        ]
         self._taken_up = 0  # into how many slices the store is divided, once it is judged by these very rules
         self._gap_playbook = next(
             (p for p in rules.catalogue.playbooks if isinstance(p.condition, LogsMissing)), None
@@ -133,7 +140,7 @@ class Engine:
         reached = {name: self.store.checkpoint(name) for name in share.checkpoints()}
         cursor = self.store.earliest([held.value if held else "" for held in reached.values()])
         arrivals = self.store.arrivals(cursor, BATCH)
-        gaps, freed = LogGaps(), set[str]()
+        gaps, freed, counted = LogGaps(), set[str](), 0
         with self.store.batch():
             touched, orphans = self._learn(
                 arrivals.events, now
@@ -141,6 +148,7 @@ class Engine:
             if share.leads:
                 completeness = self._witness(arrivals.events, now)
                 gaps, freed = self._judge_services(arrivals.events, completeness)
+                counted = judge_volumes(self._watched, self.store, completeness) if self._watched else 0
             else:
                 completeness = self._completeness(now)
             due_ids = self.store.due(now, BATCH)
@@ -156,7 +164,7 @@ class Engine:
             events=len(arrivals.events) if share.leads else 0,
             orders=len(orders),
             orphans=orphans if share.leads else 0,
-            members=changed,
+            members=changed + counted,
             incidents=settled.written,
             problems=(*problems, *settled.problems),
             more=len(arrivals.events) == BATCH or (len(due_ids) == BATCH and bool(orders)),
@@ -200,6 +208,8 @@ class Engine:
         if self._gap_playbook is not None:
             completeness = self._completeness(self.clock.now())
             due.append(next_silence(self._gap_playbook, completeness))
+        if self._watched:
+            due.append(next_hour(self.store, self.rules.completeness.default.lateness))
         return min((at for at in due if at is not None and at < before), default=None)
 
     def _witness(self, events: Sequence[Event], now: int) -> Completeness:

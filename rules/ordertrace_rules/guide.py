@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from ordertrace_rules.conditions.logs_missing import LogsMissing
+from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.kibana import NO_KIBANA, CohortUrl, Kibana
 from ordertrace_rules.locales.catalogue import number, say
 from ordertrace_rules.times import NS, format_instant
@@ -69,10 +70,10 @@ def build_guide(
         over_when = known.over_when
     sections = (
         ("happened", _happened(incident, playbook, subjects, services, base_url), False),
-        ("evidence", list[Line]() if services else _evidence(incident, process, diagnosis), False),
+        ("evidence", _volumes(members) if services else _evidence(incident, process, diagnosis), False),
         (
             "cause",
-            [*_known(playbook, known, diagnosis), *_cause(incident, diagnosis, subjects, services)],
+            [*_known(playbook, known, diagnosis), *_cause(incident, playbook, diagnosis, subjects, services)],
             False,
         ),
         ("cleared", _cleared(diagnosis), False),
@@ -95,7 +96,7 @@ def build_guide(
         certainty=incident.certainty,
         made_at=now,
         sections=tuple(
-            Section(name, _heading(name, services), tuple(lines), numbered)
+            Section(name, _heading(name, playbook, services), tuple(lines), numbered)
             for name, lines, numbered in sections
             if lines
         ),
@@ -109,9 +110,9 @@ def _count(incident: Incident) -> int:
 
 
 def _services(incident: Incident, playbook: Playbook, members: Sequence[Member]) -> Text | None:
-    """The services whose logs are missing, by name; None where the members are orders."""
+    """The services whose logs are missing, or the volumes that are low; None where the members are orders."""
     gone = playbook.condition is None  # then the members have to tell
-    if not isinstance(playbook.condition, LogsMissing) and not (gone and members):
+    if not isinstance(playbook.condition, LogsMissing | Volume) and not (gone and members):
         return None
     if any(member.order_ids for member in members):
         return None
@@ -122,14 +123,39 @@ def _services(incident: Incident, playbook: Playbook, members: Sequence[Member])
     return say("and_more", names=listed, count=more) if more else listed
 
 
-def _heading(section: str, services: Text | None) -> Text:
-    return say("section_services" if services and section == "orders" else f"section_{section}")
+def _heading(section: str, playbook: Playbook, services: Text | None) -> Text:
+    if services and section == "orders":
+        return say(_either(playbook, "section_services", "section_volumes"))
+    return say(f"section_{section}")
+
+
+def _either(playbook: Playbook, of_logs: str, of_volumes: str) -> str:
+    return of_volumes if isinstance(playbook.condition, Volume) else of_logs
+
+
+def _volumes(members: Sequence[Member]) -> list[Line]:
+    """Each hour that was low, with its count and the usual one."""
+    return [
+        Line(
+            say(
+                "volume_low",
+                volume=member.subject,
+                hour=format_instant(member.since, unit=NS),
+                count=member.figures["count"],
+                usual=member.figures["usual"],
+            )
+        )
+        for member in members
+        if member.figures
+    ]
 
 
 def _happened(
     incident: Incident, playbook: Playbook, subjects: Text, services: Text | None, base_url: str
 ) -> Iterable[Line]:
-    lines = [Line(_state_of_services(incident, services) if services else _state(incident, subjects))]
+    lines = [
+        Line(_state_of_services(incident, playbook, services) if services else _state(incident, subjects))
+    ]
     if incident.is_open:
         lines.append(Line(say("verdict", verdict=playbook.verdict)))
         if incident.resolved_count or incident.withdrawn_count:
@@ -168,14 +194,18 @@ def _state(incident: Incident, subjects: Text) -> Text:
     )
 
 
-def _state_of_services(incident: Incident, services: Text) -> Text:
+def _state_of_services(incident: Incident, playbook: Playbook, services: Text) -> Text:
     if incident.state == "resolved":
         ended = incident.resolved_at if incident.resolved_at is not None else incident.updated_at
-        return say("services_resolved", services=services, at=format_instant(ended, unit=NS))
+        return say(
+            _either(playbook, "services_resolved", "volumes_resolved"),
+            services=services,
+            at=format_instant(ended, unit=NS),
+        )
     if incident.state == "withdrawn":
-        return say("services_withdrawn", services=services)
+        return say(_either(playbook, "services_withdrawn", "volumes_withdrawn"), services=services)
     return say(
-        "services_open",
+        _either(playbook, "services_open", "volumes_open"),
         services=services,
         since=format_instant(incident.since or incident.opened_at, unit=NS),
         detected=format_instant(incident.detected_at, unit=NS),
@@ -249,10 +279,10 @@ def _because(evidence: Evidence) -> Line:
 
 
 def _cause(
-    incident: Incident, diagnosis: Diagnosis | None, subjects: Text, services: Text | None
+    incident: Incident, playbook: Playbook, diagnosis: Diagnosis | None, subjects: Text, services: Text | None
 ) -> Iterable[Line]:
     if services:
-        return [Line(say("cause_services", services=services))]
+        return [Line(say(_either(playbook, "cause_services", "cause_volumes"), services=services))]
     if diagnosis is None:
         return [Line(say("cause_not_compared", count=_count(incident), subjects=subjects))]
     shared, log_lines = _shared(diagnosis), ()

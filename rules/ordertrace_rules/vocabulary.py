@@ -313,6 +313,9 @@ class Member:
     amount: float | None = None
     currency: str = ""
     evidence: tuple[str, ...] = ()  # event ids
+    figures: Mapping[str, float] = field(
+        default_factory=dict[str, float]
+    )  # of a volume: its count, and the usual
     explained_by: str = ""  # the incident that explains this one
     settled: bool = False  # phase 2 has counted it in this state
 

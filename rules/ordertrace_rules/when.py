@@ -25,7 +25,7 @@ _APART = (
 QUEUES = ("not_consumed", "queue_age")
 _ACTION_FIELDS = (
     *("happened", "but_not", "after", "all_of", "any_of", "none_of"),
-    *("count_of", "failures_of", "sequence", "event", "until"),
+    *("count_of", "failures_of", "sequence", "event", "until", "volume_of"),
 )
 
 
@@ -126,12 +126,12 @@ def services_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePa
     """The services that a condition names, with the place of each."""
     if when is None:
         return []
-    services = when[1].get("status_differs") or ()
-    return [
+    named: list[tuple[NodePath, str | None]] = [
         (("when", "status_differs", index), service)
-        for index, service in enumerate(services)
-        if service is not None
+        for index, service in enumerate(when[1].get("status_differs") or ())
     ]
+    named.append((("when", "service"), when[1].get("service")))
+    return [(path, service) for path, service in named if service]
 
 
 def actions_of(when: tuple[str, Mapping[str, Any]] | None) -> list[tuple[NodePath, str]]:

@@ -22,6 +22,7 @@ from ordertrace_rules.conditions.stage_overdue import StageOverdue
 from ordertrace_rules.conditions.status_differs import StatusDiffers
 from ordertrace_rules.conditions.steps import Steps
 from ordertrace_rules.conditions.vocabulary import Condition
+from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.errors import Problem
 from ordertrace_rules.fields import Reading, Record
 from ordertrace_rules.guidance import GUIDE, PROPOSED_ACTION, STEP
@@ -171,6 +172,11 @@ def test_every_field_is_read() -> None:
         ),
         ("{not_consumed: any, within: 5m}", NotConsumed((), 5 * MINUTE)),
         ("{queue_age: [stock], over: 10m}", NotConsumed(("stock",), 10 * MINUTE)),
+        ("{volume_of: a.b, below: 30}", Volume(("a.b",), 0.3)),
+        (
+            "{volume_of: [a.b, c.d], below: 0, service: shop, weeks: 2, least: 50}",
+            Volume(("a.b", "c.d"), 0.0, "shop", 2, 50),
+        ),
         ("stage_at_risk: any", StageAtRisk()),
         ("{stage_at_risk: picking, chance: 80, least: 100}", StageAtRisk(("picking",), 0.8, 100)),
         ("logs_missing: {silent_after: 20m}", LogsMissing(20 * MINUTE)),

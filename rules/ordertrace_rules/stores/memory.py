@@ -1,5 +1,6 @@
 """The store in memory: the honest fake, and what a backtest runs on. The same contract suite as on disk."""
 
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -74,6 +75,7 @@ class MemoryStore:
         self._events: dict[str, Event] = {}
         self._arrived: list[Event] = []
         self._by_key: defaultdict[str, list[Event]] = defaultdict(list)
+        self._counted: dict[tuple[str, str], list[int]] = {}
         self._bindings_from: defaultdict[str, dict[tuple[str, str, str], Binding]] = defaultdict(dict)
         self._bindings_to: defaultdict[str, dict[tuple[str, str, str], Binding]] = defaultdict(dict)
         self.alias_values: SortedKeys[tuple[str, str]] = SortedKeys()
@@ -111,6 +113,9 @@ class MemoryStore:
                 self._arrived.append(event)
                 for key in keys_of(event):
                     self._by_key[key].append(event)
+                for counted, times in self._counted.items():
+                    if _is_counted(event, counted):
+                        insort(times, event.timestamp)
             new = len(self._arrived) - before
         return Appended(new, len(events) - new)
 
@@ -138,6 +143,14 @@ class MemoryStore:
     def count_events(self) -> int:
         with self.lock:
             return len(self._arrived)
+
+    def count_of(self, action: str, service: str, start: int, end: int) -> int:
+        with self.lock:
+            key = (action, service)
+            if key not in self._counted:  # from the first question on it is kept up to date
+                self._counted[key] = sorted(e.timestamp for e in self._arrived if _is_counted(e, key))
+            times = self._counted[key]
+            return bisect_left(times, end) - bisect_left(times, start)
 
     # aliases ------------------------------------------------------------------------------------------
     def bind(self, bindings: Iterable[Binding]) -> list[Binding]:
@@ -388,3 +401,8 @@ class MemoryViews:
     def version(self) -> str:
         with self._store.lock:
             return f"{self._store.journey_documents.writes}.{self._store.incident_documents.writes}"
+
+
+def _is_counted(event: Event, key: tuple[str, str]) -> bool:
+    action, service = key
+    return event.action == action and (not service or event.service == service)

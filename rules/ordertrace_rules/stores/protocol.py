@@ -139,6 +139,10 @@ class Store(Protocol):
 
     def count_events(self) -> int: ...
 
+    def count_of(self, action: str, service: str, start: int, end: int) -> int:
+        """How many events have `action`, of `service` ("" is any), and a @timestamp in [start, end)."""
+        ...
+
     # aliases ------------------------------------------------------------------------------------------
     def bind(self, bindings: Iterable[Binding]) -> list[Binding]:
         """Keep each `Binding.id` with the smallest `since` seen. Return those that are new or now earlier."""

@@ -123,6 +123,14 @@ class SqliteStore:
         row = self.database.row("SELECT value FROM counters WHERE name = 'events'")
         return row[0] if row else 0
 
+    def count_of(self, action: str, service: str, start: int, end: int) -> int:
+        row = self.database.row(
+            """SELECT count(*) FROM events WHERE timestamp >= ? AND timestamp < ? AND (? = '' OR service = ?)
+                AND json_extract(document, '$."event.action"') = ?""",
+            (whole(start), whole(end), service, plain(service), plain(action)),
+        )
+        return row[0] if row else 0
+
     def _events(self, documents: Iterable[str]) -> tuple[Event, ...]:
         with answering(self.database.path):
             return tuple(decode_event(document) for document in documents)

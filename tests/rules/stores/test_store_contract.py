@@ -177,6 +177,19 @@ def test_no_reader_skips_an_event_while_writers_append(store: Store) -> None:
     assert store.count_events() == len(seen)
 
 
+def test_events_of_an_action_are_counted_by_time_and_service(store: Store) -> None:
+    made = [(100, "a", "x"), (199, "a", "y"), (200, "a", "x"), (150, "b", "x"), (99, "a", "x")]
+    store.append([an_event(f"e{n}", t, action=a, service=s) for n, (t, a, s) in enumerate(made)])
+    assert store.count_of("a", "", 100, 200) == 2
+    assert store.count_of("a", "x", 100, 200) == 1
+    assert store.count_of("a", "", 0, 1000) == 4
+    assert store.count_of("none", "", 0, 1000) == 0
+    store.append(
+        [an_event("late", 101, action="a", service="x"), an_event("e0", 100, action="a", service="x")]
+    )
+    assert store.count_of("a", "x", 100, 200) == 2  # what came meanwhile counts, what came again does not
+
+
 # aliases ---------------------------------------------------------------------------------------------
 
 

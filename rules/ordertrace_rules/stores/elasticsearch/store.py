@@ -10,6 +10,7 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
+from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_rules.aliases import keys_of
 from ordertrace_rules.event import Event
 from ordertrace_rules.stores.codec import decode, encode
@@ -52,6 +53,7 @@ from ordertrace_rules.stores.protocol import (
     Versioned,
 )
 from ordertrace_rules.stores.retention import Expired
+from ordertrace_rules.times import format_instant
 from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, MemberStatus
 
 T = TypeVar("T")
@@ -187,6 +189,13 @@ class ElasticsearchStore:
     def count_events(self) -> int:
         """Documents: an event that was sent again after a rollover counts twice here, and nowhere else."""
         return self.cluster.count(self.cluster.events)
+
+    def count_of(self, action: str, service: str, start: int, end: int) -> int:
+        """Documents, as `count_events` counts them: of so many that one more or less says nothing."""
+        times = {"gte": format_instant(start), "lt": format_instant(end)}
+        wanted: list[Body] = [{"range": {ecs.TIMESTAMP: times}}, {"term": {ecs.EVENT_ACTION: action}}]
+        wanted += [{"term": {ecs.SERVICE_NAME: service}}] if service else []
+        return self.cluster.count(self.cluster.events, {"bool": {"filter": wanted}})
 
     def _events(self, hits: Iterable[Hit]) -> list[Event]:
         with self.cluster.reading():
