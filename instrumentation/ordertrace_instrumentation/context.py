@@ -7,9 +7,14 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
-from ordertrace_instrumentation.complaints import complain_once
-from ordertrace_instrumentation.identity import ABSENT_IDS, MAX_ORDER_ID, normalise_order_id
+from opentelemetry import trace
+from opentelemetry.trace import Span
+
+from ordertrace_instrumentation import vocabulary as ecs
+from ordertrace_instrumentation.complaints import complain_once, no_harm
+from ordertrace_instrumentation.identity import ABSENT_IDS, MAX_ORDER_ID, normalise_order_id, order_trace_id
 from ordertrace_instrumentation.record import label_text, safe_text
+from ordertrace_instrumentation.shim import current_shim
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +67,16 @@ def clean_order_id(value: object) -> str:
         complain_once(f"an order id of more than {MAX_ORDER_ID} characters was ignored")
         return ""
     return order_id
+
+
+def tell_span(span: Span, order_id: str) -> None:
+    """Put the order on a span that an OpenTelemetry SDK records; the latest order wins. Never raises."""
+    with no_harm("a span"):
+        if order_id and span.is_recording():
+            span.set_attribute(ecs.ORDER_ID, order_id)
+            span.set_attribute(
+                ecs.ORDER_TRACE_ID, order_trace_id(order_id, current_shim().settings.namespace)
+            )
 
 
 class _Binding:
@@ -155,6 +170,8 @@ class order(_Binding):
             return _scope.set(NO_ORDER), before
         order_id = clean_order_id(self._order_id)
         labels = {name: label_text(value) for name, value in self._labels.items() if value is not None}
+        if order_id:
+            tell_span(trace.get_current_span(), order_id)
         if order_id and order_id == before.order_id:
             if not labels:
                 return _scope.set(before), before  # shared, so that what is linked inside is known outside

@@ -105,7 +105,7 @@ def read_settings(
             shown = "a secret" if name in SECRETS else f"{given!r:.80}"
             default = getattr(settings, name)
             problems.append(f"{source} is {shown}: {error}; {default!r} is used instead")
-    if settings.service == UNKNOWN_SERVICE:
+    if settings.service == UNKNOWN_SERVICE and settings.transport:
         problems.append("the service has no name: set ORDERTRACE_SERVICE or call configure(service=…)")
     return settings, problems
 

@@ -25,8 +25,9 @@ def test_the_name_that_opentelemetry_was_given_is_the_fallback() -> None:
     assert read_settings({}, {"OTEL_SERVICE_NAME": "otel"})[0].service == "otel"
     both = {"OTEL_SERVICE_NAME": "otel", "ORDERTRACE_SERVICE": "own"}
     assert read_settings({}, both)[0].service == "own"
-    settings, problems = read_settings({}, {})
+    settings, problems = read_settings({}, {"ORDERTRACE_TRANSPORT": "stdout"})
     assert settings.service == "unknown_service" and "ORDERTRACE_SERVICE" in problems[0]
+    assert read_settings({}, {})[1] == [], "what ships nothing needs no name"
 
 
 def test_every_setting_can_be_read_from_the_environment() -> None:

@@ -1,0 +1,1 @@
+"""`ordertrace-instrument` puts this directory on PYTHONPATH: Python imports `sitecustomize` from it at its start."""
