@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.errors import Conflict, OrdertraceError, StoreUnavailable
 from ordertrace_rules.severity import louder, severity_of
 from ordertrace_rules.stores.protocol import MemberCounts, Store, Versioned
@@ -88,6 +89,8 @@ class Incidents:
     ) -> None:
         self._store = store
         self._playbooks: Mapping[str, Playbook] = {p.id: p for p in playbooks}
+        # What is about no single subject explains all that depend on it, whichever their subjects are.
+        self._general = {p.id for p in playbooks if isinstance(p.condition, Volume)}
         self._diagnose = diagnose
         self._rules = rules
 
@@ -103,7 +106,10 @@ class Incidents:
             with self._store.batch():
                 assigned = self._assign([v for v in batch if v.value.playbook in self._playbooks])
             counted = [v for v in batch if v.value.playbook not in self._playbooks]  # their playbook is gone
-            for incident, members in assigned.items():
+            general_first = sorted(
+                assigned.items(), key=lambda each: each[1][0].value.playbook not in self._general
+            )
+            for incident, members in general_first:
                 if incident not in problems:
                     self._try(members[0].value, [v.value for v in members], gaps, now, written, problems)
                 counted += members if incident not in problems else []
@@ -217,9 +223,20 @@ class Incidents:
             return ""
         if _is_explained_by(gaps, incident):
             return gaps.incident
+        if general := self._explained_in_general(incident):
+            return general
         if counts.explained < counts.open:
             return ""
         return self._store.members(incident.id, ("open",), limit=1)[0].explained_by
+
+    def _explained_in_general(self, incident: Incident) -> str:
+        """The open incident about a volume on which its playbook depends, if there is one."""
+        for name in self._playbooks[incident.playbook].depends_on:
+            if name in self._general:
+                latest = self._store.latest_incident(name, "")
+                if latest is not None and latest.value.is_open:
+                    return latest.value.id
+        return ""
 
     def _wants_diagnosis(self, incident: Incident, now: int) -> bool:
         if self._rules.diagnose_every is None or not incident.is_open:
@@ -237,12 +254,15 @@ class Incidents:
     def _wants_a_look(self, incident: Incident, gaps: LogGaps, now: int) -> bool:
         if incident.playbook not in self._playbooks:
             return False
+        general = self._explained_in_general(incident)
+        was_general = incident.explained_by.rpartition("-")[0] in self._general
         ripe = not incident.announced and not incident.explained_by
         ripe = ripe and (incident.certainty == "firm" or now - incident.detected_at >= self._rules.patience)
         return (
             ripe
             or louder(severity_of(incident, self._playbooks[incident.playbook], now), incident.severity)
             != incident.severity
+            or (general if general or was_general else incident.explained_by) != incident.explained_by
             or _is_explained_by(gaps, incident) != (incident.explained_by == gaps.incident != "")
             or self._wants_diagnosis(incident, now)
         )

@@ -115,6 +115,20 @@ def test_the_command_prints_what_an_editor_reads(kind: str) -> None:
         ("{not_consumed: any, within: 5m}", True),
         ("{not_consumed: [stock], subscriber: wms, within: 5m}", True),
         ("{not_consumed: [], within: 5m}", False),
+        ("{queue_age: any, over: 5m}", True),
+        ("{queue_age: any, within: 5m}", False),
+        ("{steps: [{event: a.b}, {event: [c.d, e.f], within: 4h}]}", True),
+        ("{steps: [{event: a.b}]}", False),
+        ("{steps: [a.b, c.d]}", False),
+        ("{sequence: [a.b, c.d], within: 4h, until: e.f}", True),
+        ("{sequence: a.b, within: 4h}", False),
+        ("{failures_of: a.b, at_least: 3, window: 1h}", True),
+        ("{failures_of: a.b, at_least: 3}", False),
+        ("{count_of: a.b, at_least: 2, window: 1h, distinct: payment_id}", True),
+        ("{stage_at_risk: [picking], chance: 80}", True),
+        ("{stage_at_risk: [picking], chance: 100}", False),
+        ("{volume_of: a.b, below: 30, service: shop}", True),
+        ("{volume_of: a.b, below: 30%}", False),
     ],
 )
 def test_the_schema_of_conditions_agrees(when: str, good: bool) -> None:
@@ -138,3 +152,32 @@ def test_the_schema_of_stages_agrees(fields: str, good: bool) -> None:
     document = parse_yaml(WAY, "f").data
     document["stages"][0] |= parse_yaml(fields, "f").data
     assert fits("process", document) is good
+
+
+@pytest.mark.parametrize(
+    ("fields", "good"),
+    [
+        ("{where: {channel: [app, web]}, where_not: {kind: presale}}", True),
+        ("{where: [app]}", False),
+        ("{escalate: [{to: critical, amount: 1.5, currency: CNY, age: 4h, count: 2}]}", True),
+        ("{escalate: [{to: loud, count: 2}]}", False),
+        ("{calendar: {zone: UTC, hours: 09:00-18:00}, pauses: [{from: a.b, until: c.d}]}", True),
+        ("{actions: [{kind: ticket, title: {en: a, zh: b}, safe: true}]}", True),
+        ("{actions: [{kind: ticket, title: {en: a, zh: b}, safe: maybe}]}", False),
+        (
+            "{diagnose: [{if: {happened: a.b, unless: {last: c.d}}, then: sold_out}, {then: [{then: x}]}]}",
+            True,
+        ),
+        ("{diagnose: [{if: {happend: a.b}, then: sold_out}]}", False),
+        ("{diagnose: [{then: [{then: [{then: [{then: x}]}]}]}]}", False),
+        ("{causes: {x: {title: {en: a, zh: b}, steps: [{do: {en: a, zh: b}}]}}}", True),
+        ("{causes: {x: {title: {en: a, zh: b}}}}", False),
+        ("{tests: [{name: n, events: [{at: 0s, event: a.b}], expect: nothing}]}", True),
+        ("{tests: [{name: n, events: [{at: 0s, event: a.b}], expect: [{subject: x, opened: 0s}]}]}", True),
+        ("{tests: [{name: n, events: [{at: 0, event: a.b}], expect: nothing}]}", False),
+        ("{tests: [{name: n, events: [], expect: nothing}]}", False),
+    ],
+)
+def test_the_schema_of_a_playbooks_further_fields_agrees(fields: str, good: bool) -> None:
+    document = parse_yaml(SEED, "f").data | parse_yaml(fields, "f").data
+    assert fits("playbook", document) is good

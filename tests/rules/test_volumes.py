@@ -163,6 +163,28 @@ def test_after_a_long_time_without_a_tick_only_the_latest_hours_are_judged(usual
     assert usual.incidents() == {}  # its earlier weeks are long past by then
 
 
+def test_it_explains_what_depends_on_it_while_it_is_open(make_world):
+    world = world_of(make_world)
+    loaded = world.engine.rules.catalogue
+    (unpaid,) = load_catalogue(only=["placed_not_paid"]).playbooks
+    unpaid = replace(unpaid, depends_on=("payments_low",))
+    world = make_world(catalogue=replace(loaded, playbooks=(*loaded.playbooks, unpaid)))
+    for week in range(1, 5):
+        for hour in range(3):
+            pay(world, hour, 40, week)
+    world.tick(6)
+    world.say(50, "storefront", "order.placed", "SO-1")
+    world.tick(85)  # the order is late, the volume is known to be low since 65
+    unpaid_orders = world.incidents()["placed_not_paid-1"]
+    assert (unpaid_orders.explained_by, unpaid_orders.transitions) == (INCIDENT, ())
+    pay(world, 1, 40)
+    pay(world, 2, 40)
+    world.tick(125)
+    assert world.incidents()[INCIDENT].state == "resolved"
+    unpaid_orders = world.incidents()["placed_not_paid-1"]
+    assert (unpaid_orders.explained_by, [t.kind for t in unpaid_orders.transitions]) == ("", ["opened"])
+
+
 def test_a_replay_stops_at_each_hour_and_says_the_same(usual: World):
     pay(usual, 1, 40)
     usual.tick(65)
