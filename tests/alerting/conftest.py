@@ -159,6 +159,9 @@ class Provider:
     server: ThreadingHTTPServer
     answers: list[tuple[int, bytes, dict[str, str]]] = field(default_factory=list)
     requests: list["ProviderRequest"] = field(default_factory=list)
+    judge: Callable[["ProviderRequest"], object] | None = (
+        None  # to JSON with status 200, in place of `answers`
+    )
 
     def says(self, status: int, body: object = b"", headers: dict[str, str] | None = None) -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -168,6 +171,8 @@ class Provider:
         return f"http://127.0.0.1:{self.server.server_address[1]}{path}"
 
     def answer(self) -> tuple[int, bytes, dict[str, str]]:
+        if self.judge is not None:
+            return 200, json.dumps(self.judge(self.requests[-1])).encode(), {}
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 

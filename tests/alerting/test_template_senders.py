@@ -224,6 +224,20 @@ def test_an_incidents_number_cannot_leave_its_place_in_an_address(
     ]
 
 
+def test_an_orders_data_commands_and_mentions_nobody_in_a_ticket(
+    provider: Any, make_sender: MakeSender, deliver: Deliver, make_signal: Make
+) -> None:
+    """GitLab acts on lines such as /close, Jira on macros and on [~name]."""
+    provider.says(200, [{"iid": 7}])
+    evil = "/close @all [~admin] {code}x{code} !http://evil.example/i.png!"
+    signal = replace(make_signal(kind="grown"), title={"en": evil}, body={"en": f"{evil}\n  {evil}"})
+    deliver(make_sender("ticket", **ticket(provider)), signal)
+    text = provider.requests[-1].document["body"]
+    assert text.count("close") == 2
+    assert not any(mark in text for mark in ("@", "[~", "{code", "http://evil"))
+    assert not any(line.lstrip().startswith("/") for line in text.splitlines())
+
+
 def test_a_repeated_delivery_of_one_body_makes_no_second_ticket(
     provider: Any, make_sender: MakeSender, make_signal: Make
 ) -> None:

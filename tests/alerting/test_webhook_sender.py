@@ -1,6 +1,8 @@
 """The webhook against a real HTTP receiver, and its signature against the specification's own package."""
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 import socket
@@ -18,7 +20,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from ordertrace_alerting.durations import NS
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders import http
-from ordertrace_alerting.senders.webhook import WebhookOptions, WebhookSender
+from ordertrace_alerting.senders.webhook import WebhookOptions, WebhookSender, signed_headers
 from ordertrace_alerting.vocabulary import Delivery, Notification, Ok, Permanent, Result, RetryAfter, Signal
 
 SECRET, OLD_SECRET = ("whsec_" + base64.b64encode(bytes([n] * 32)).decode() for n in (1, 2))
@@ -105,6 +107,20 @@ def test_the_specifications_own_package_verifies_what_arrives(target: Target, ma
     assert document["data"]["payload"] == {"orders": 12}
     assert headers["webhook-id"] == "key-1"
     assert headers["content-type"].startswith("application/json")
+
+
+def test_the_signature_is_that_of_the_specifications_example() -> None:
+    """Its vector, and a recipe that uses nothing of ours."""
+    secret, key, body = (
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        b'{"test": 2432232314}',
+    )
+    headers = signed_headers(key, 1614265330, body, [Secret(f"whsec_{secret}")])
+    content = f"{key}.1614265330.".encode() + body
+    recipe = hmac.new(base64.b64decode(secret), content, hashlib.sha256).digest()
+    assert headers["webhook-signature"] == "v1," + base64.b64encode(recipe).decode()
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_a_changed_body_does_not_verify(target: Target) -> None:

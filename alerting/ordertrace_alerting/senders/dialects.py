@@ -52,6 +52,17 @@ def no_block(text: str) -> str:
     return text if mark is None else mark[0][:-1] + chr(ord(mark[0][-1]) + 0xFEE0) + text[mark.end() :]
 
 
+def no_command(text: str) -> str:
+    """The same, and no quick action: GitLab does what a line such as `/close` says."""
+    begun = no_block(text)
+    return "／" + begun.lstrip()[1:] if begun.lstrip().startswith("/") else begun
+
+
+def _ticket_text(text: str) -> str:
+    """The same, without the braces of Jira's macros."""
+    return lookalike(text).translate({ord("{"): "｛", ord("}"): "｝"})
+
+
 def _bold(text: str) -> str:
     return f"**{text}**"
 
@@ -82,4 +93,5 @@ TEAMS = Dialect(lookalike, _bold, _link, no_block, newline="\n\n")
 SLACK = Dialect(slack_text, lambda text: f"*{text}*", _slack_link, no_block)
 PLAIN = Dialect(harmless, lambda text: text, _plain_link)
 CAREFUL_PLAIN = Dialect(lookalike, lambda text: text, _plain_link)
+TICKET = Dialect(_ticket_text, lambda text: text, _plain_link, no_command)
 HTML = Dialect(lambda text: html.escape(harmless(text)), lambda text: f"<strong>{text}</strong>", _html_link)

@@ -14,7 +14,7 @@ from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.addresses import Resolve, resolve
 from ordertrace_alerting.senders.answers import loaded
 from ordertrace_alerting.senders.chat import compact, signal_lines, title_of
-from ordertrace_alerting.senders.dialects import CAREFUL_PLAIN
+from ordertrace_alerting.senders.dialects import TICKET
 from ordertrace_alerting.senders.excerpt import clip, fit, utf8_bytes
 from ordertrace_alerting.senders.http import Answer, classify
 from ordertrace_alerting.senders.receiver_options import (
@@ -164,8 +164,9 @@ class TicketSender:
     def _document(self, signal: Signal, repeat: bool) -> dict[str, Any]:
         options = self._options.text
         lines, tail = signal_lines(signal, repeat, options)
-        text = fit(lines, tail, CAREFUL_PLAIN.lines, _MOST_BYTES, utf8_bytes)
-        said = f"[{status(signal, repeat, options.language)}] {title_of(signal, options.language)}"
+        text = fit(lines, tail, TICKET.lines, _MOST_BYTES, utf8_bytes)
+        title = TICKET.escape(title_of(signal, options.language))
+        said = f"[{status(signal, repeat, options.language)}] {title}"
         values = place_values(signal, clip(said, _TITLE, len), text)
         bodies = {name: fill(step.body, values) for name, step in self._options.steps.items()}
         return {"incident": signal.incident, "status": signal.status, **bodies}
