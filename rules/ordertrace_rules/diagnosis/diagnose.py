@@ -40,7 +40,7 @@ def diagnose(
         return Diagnosis(
             "no_baseline", len(ours), len(theirs), stopped_at=stops, last_words=words, sampled=sampled
         )
-    noise = floor(theirs, _contrasts)
+    noise = floor(theirs, _contrasts, len(ours))
     precedence = Precedence(ours, theirs, process)
     ranking = precedence.ranked(_contrasts(ours, theirs))
     accused = [f for f in ranking if f.score > noise]
@@ -86,7 +86,7 @@ def _shared(
     affected: Sequence[Observation], healthy: Sequence[Observation], precedence: Precedence
 ) -> list[Finding]:
     """What the affected share by more than halves of the healthy do."""
-    least = floor(healthy, attributes.contrast)
+    least = floor(healthy, attributes.contrast, len(affected))
     return [f for f in attributes.contrast(affected, healthy, precedence.deepest) if f.score > least]
 
 

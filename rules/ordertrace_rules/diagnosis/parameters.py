@@ -15,8 +15,12 @@ MIN_OBSERVATIONS = 10
 NOISE_SPLITS = 5
 """Healthy halves compared with each other; the floor is the largest contrast any of them shows."""
 
-LEAST_FLOOR = 0.2
+LEAST_FLOOR = 0.15
 """The floor is never below this: halves of one window do not show how two windows differ by themselves."""
+
+FEW_FLOOR = 0.5
+"""… nor below that and this over the root of the smaller cohort: of many pairs compared among few cases some
+differ by chance. It is half of what the 95 % interval of one share of n is wide to either side, 0.98 / sqrt(n)."""
 
 DEEPER_WINS = 0.75
 """A service on which a suspect depends takes its place if it reaches this share of the suspect's score."""
