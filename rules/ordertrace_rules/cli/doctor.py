@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -57,6 +58,7 @@ class Check:
 Examples:
   ordertrace doctor --format json
   ordertrace doctor --probe --via fluentd.example.com:24224
+  ordertrace doctor --service app:app
 """
 )
 @click.option("--probe", is_flag=True, help="Send one record down the whole chain, and time each link.")
@@ -65,14 +67,23 @@ Examples:
     metavar="HOST:PORT",
     help="Where the probe goes in: the Forward address of Fluentd; by default that of our own intake.",
 )
+@click.option(
+    "--service",
+    metavar="MODULE[:NAME]",
+    help="Look at this service instead: what is instrumented in it, what is not and why, and one enriched record.",
+)
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
-def doctor(context: Context, probe: bool, via: str | None, output: str) -> None:
+def doctor(context: Context, probe: bool, via: str | None, service: str | None, output: str) -> None:
     """Check the configuration, the store, the ports, and what is known of each service.
 
     With --probe also the chain: Forward, store, rules, chat. Exit code 1 where something failed; warnings alone
     exit 0.
     """
+    if service is not None:
+        if probe or via is not None:
+            raise click.UsageError("--service looks at a service alone: leave out --probe and --via")
+        sys.exit(_examine(service, output))
     if via is not None and not probe:
         raise click.UsageError("--via says where the probe goes in: give --probe too")
     door = None if via is None else _address(via)
@@ -88,6 +99,12 @@ def doctor(context: Context, probe: bool, via: str | None, output: str) -> None:
                 console.print(f"     -> {check.fix}", markup=False)
     if any(c.state == "failed" for c in checks):
         sys.exit(1)
+
+
+def _examine(service: str, output: str) -> int:
+    """In a process of its own: it imports the service's code, and hooks its libraries."""
+    command = [sys.executable, "-m", "ordertrace_instrumentation.doctor", service, "--format", output]
+    return subprocess.run(command, check=False).returncode
 
 
 def _address(via: str) -> tuple[str, int]:
