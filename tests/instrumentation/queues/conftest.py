@@ -56,7 +56,7 @@ class Broker:
         self.processes.append(process)
         return process
 
-    def wait(self, is_ready: Callable[[], object], seconds: float = 90) -> None:
+    def wait(self, is_ready: Callable[[], object], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -80,53 +80,74 @@ class Broker:
                 process.wait()
 
 
+def started(start: Callable[[Broker], str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Broker, str]:
+    """What `start` starts, and its address. A port of the system may be taken before the broker has it: then anew."""
+    for attempt in range(3):
+        broker = Broker(tmp_path_factory.mktemp("broker"))
+        try:
+            return broker, start(broker)
+        except BaseException as error:
+            broker.end()
+            if attempt == 2 or not isinstance(error, AssertionError):
+                raise
+    raise AssertionError
+
+
 @pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The AMQP port of a RabbitMQ node that nobody else uses."""
     if not RABBITMQ.exists():
         missing("no RabbitMQ: on Debian apt-get install rabbitmq-server")
-    folder = tmp_path_factory.mktemp("rabbitmq")
+    broker, port = started(start_rabbitmq, tmp_path_factory)
+    yield int(port)
+    broker.end()
+
+
+def start_rabbitmq(broker: Broker) -> str:
+    folder = broker.folder
     amqp, distribution, epmd = free_ports(3)
     (folder / "plugins").write_text("[].")
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.1 = 127.0.0.1:{amqp}\nlog.console = true\nlog.file = false\n"
     )
-    broker = Broker(folder)
-    try:
-        # A port mapper of its own too: the system's would stay behind, started by whoever was first.
-        broker.run([shutil.which("epmd") or "epmd", "-port", str(epmd), "-address", "127.0.0.1"])
-        broker.run(
-            [str(RABBITMQ)],
-            ERL_EPMD_PORT=str(epmd),
-            RABBITMQ_NODENAME=f"ordertrace-{os.getpid()}@localhost",
-            RABBITMQ_NODE_PORT=str(amqp),
-            RABBITMQ_DIST_PORT=str(distribution),
-            RABBITMQ_MNESIA_BASE=str(folder / "mnesia"),
-            RABBITMQ_LOG_BASE=str(folder),
-            RABBITMQ_LOGS="-",
-            RABBITMQ_ENABLED_PLUGINS_FILE=str(folder / "plugins"),
-            RABBITMQ_CONFIG_FILE=str(folder / "rabbitmq.conf"),
-            RABBITMQ_CONF_ENV_FILE=str(folder / "none.conf"),
-            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 1:1 +sbwt none",
-        )
-        broker.wait(lambda: pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", amqp)).close())
-        yield amqp
-    finally:
-        broker.end()
+    # A port mapper of its own too, there before the node: one that a node starts stays behind.
+    broker.run([shutil.which("epmd") or "epmd", "-port", str(epmd), "-address", "127.0.0.1"])
+    broker.wait(lambda: socket.create_connection(("127.0.0.1", epmd)).close())
+    broker.run(
+        [str(RABBITMQ)],
+        ERL_EPMD_PORT=str(epmd),
+        RABBITMQ_NODENAME=f"ordertrace-{os.getpid()}@localhost",
+        RABBITMQ_DIST_PORT=str(distribution),
+        RABBITMQ_MNESIA_BASE=str(folder / "mnesia"),
+        RABBITMQ_LOG_BASE=str(folder),
+        RABBITMQ_LOGS="-",
+        RABBITMQ_ENABLED_PLUGINS_FILE=str(folder / "plugins"),
+        RABBITMQ_CONFIG_FILE=str(folder / "rabbitmq.conf"),
+        RABBITMQ_CONF_ENV_FILE=str(folder / "none.conf"),
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 1:1 +sbwt none",
+    )
+    broker.wait(lambda: pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", amqp)).close())
+    return str(amqp)
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`host:port` of a Kafka broker that nobody else uses."""
-    java = shutil.which("java")
-    if java is None or (shutil.which("mvn") is None and not Path("/var/tmp/kafka-3.9.1").exists()):
+    if shutil.which("java") is None or (
+        shutil.which("mvn") is None and not Path("/var/tmp/kafka-3.9.1").exists()
+    ):
         missing("no Kafka: it takes a JDK and mvn (tests/kafka/install.sh)")
-    installed = subprocess.run(
-        [str(ROOT / "tests/kafka/install.sh")], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    folder = tmp_path_factory.mktemp("kafka")
+    broker, address = started(start_kafka, tmp_path_factory)
+    yield address
+    broker.end()
+
+
+def start_kafka(broker: Broker) -> str:
+    install = [str(ROOT / "tests/kafka/install.sh")]
+    installed = subprocess.run(install, check=True, capture_output=True, text=True).stdout.strip()
     port, controller = free_ports(2)
-    (folder / "server.properties").write_text(
+    properties = broker.folder / "server.properties"
+    properties.write_text(
         f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
@@ -134,28 +155,23 @@ listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={folder}/data
+log.dirs={broker.folder}/data
 num.partitions=1
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1
 group.initial.rebalance.delay.ms=0
 """
     )
-    run = [java or "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{installed}/*"]
-    properties = str(folder / "server.properties")
-    broker = Broker(folder)
-    try:
-        formatted = broker.run(
-            [*run, "kafka.tools.StorageTool", "format", "-t", "kV0Fvd1HQdGtbHTnVBJ9Tw", "-c", properties]
-        )
-        assert formatted.wait(60) == 0, (folder / "output.log").read_text()
-        broker.processes.clear()
-        broker.run([*run, "kafka.Kafka", properties])
-        address = f"127.0.0.1:{port}"
-        broker.wait(lambda: KafkaAdminClient(bootstrap_servers=address).close())
-        yield address
-    finally:
-        broker.end()
+    run = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{installed}/*"]
+    formatted = broker.run(
+        [*run, "kafka.tools.StorageTool", "format", "-t", "kV0Fvd1HQdGtbHTnVBJ9Tw", "-c", str(properties)]
+    )
+    assert formatted.wait(60) == 0, (broker.folder / "output.log").read_text()
+    broker.processes.clear()
+    broker.run([*run, "kafka.Kafka", str(properties)])
+    address = f"127.0.0.1:{port}"
+    broker.wait(lambda: KafkaAdminClient(bootstrap_servers=address).close())
+    return address
 
 
 class Service:
