@@ -339,6 +339,7 @@ def test_where_nobody_listens_it_is_tried_again_and_inside_addresses_are_refused
         ({"host": ""}, ("host",), "is missing"),
         ({"username": "u"}, ("password",), "give both"),
         ({"username": "u", "password": PASSWORD}, ("security",), "for everybody to read"),
+        ({"ca_file": "/nowhere/ca.pem"}, ("ca_file",), "no such file"),
         ({"security": "ssl"}, ("security",), "starttls, tls, none"),
     ],
 )

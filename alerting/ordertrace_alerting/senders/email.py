@@ -7,6 +7,7 @@ import smtplib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, formataddr, parseaddr
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
@@ -180,6 +182,11 @@ def read_options(fields: Fields) -> EmailOptions:
         fields.problem("to", "is missing", "list the addresses that get mail: [on-call@example.com]")
     for place, address in enumerate(to):
         _check_address(fields, "to", address, place)
+    ca_file = fields.text("ca_file")
+    if ca_file and not Path(ca_file).is_file():
+        fields.problem(
+            "ca_file", "there is no such file", "name one with certificates in PEM, or leave it out"
+        )
     return EmailOptions(
         host=fields.required_text("host", "give the name of the SMTP server"),
         port=fields.whole("port", _PORTS[security], least=1),
@@ -189,7 +196,7 @@ def read_options(fields: Fields) -> EmailOptions:
         sender_address=sender_address,
         to=to,
         text=read_text(fields),
-        ca_file=fields.text("ca_file"),
+        ca_file=ca_file,
         **read_connection(fields),
     )
 
@@ -202,6 +209,7 @@ class _Session(smtplib.SMTP):
         self._resolve = resolve
         self._tls = ssl.create_default_context(cafile=options.ca_file or None)
         self._expired = False
+        self._deadline = time.monotonic() + options.timeout / NS
         self._guard = threading.Timer(options.timeout / NS, self._expire)
         self._guard.daemon = True
         self._guard.start()
@@ -240,10 +248,12 @@ class _Session(smtplib.SMTP):
         failure = OSError(f"{host} has no address")
         for address in addresses:
             try:
-                connection = socket.create_connection((address, port), timeout)
+                left = max(0.001, self._deadline - time.monotonic())
+                connection = socket.create_connection((address, port), left)
             except OSError as error:
                 failure = error
                 continue
+            connection.settimeout(timeout + 1)  # the guard comes first, and knows the deadline of it all
             self.sock = connection
             if self._options.security == "tls":
                 connection = self._tls.wrap_socket(connection, server_hostname=host)
