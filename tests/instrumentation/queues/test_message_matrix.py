@@ -396,3 +396,31 @@ def test_an_order_is_followed_through_celery(
         failed = {one["event.reason"]: one for one in inventory.of("message.failed")}
         assert failed["handler raised"]["error.type"] == "ValueError"
         assert failed["retried"]["messaging.message.id"] in {one["messaging.message.id"] for one in consumed}
+
+
+def test_a_service_without_a_line_of_ours_follows_its_orders_too(
+    rabbitmq: int, run_service: Callable[..., Any], eventually: Callable[..., Any], tmp_path: Any
+) -> None:
+    """Celery and pika, hooked by the launcher: `order_id` in what they send is enough."""
+    tasks = TASKS.format(port=rabbitmq, queue="zero.code")
+    plain = "\n".join(
+        line for line in tasks.splitlines() if "ordertrace" not in line and "following" not in line
+    )
+    (tmp_path / "tasks.py").write_text(plain)
+    launch = """
+from ordertrace_instrumentation.integrations import instrument_all
+instrument_all()
+import runpy
+runpy.run_path("{}", run_name="__main__")
+"""
+    (tmp_path / "send.py").write_text(
+        "from tasks import *\nreserve.delay(order_id='SO-2026-0001', sku='A')\n"
+    )
+    (tmp_path / "work.py").write_text("from tasks import app\napp.worker_main(['worker', '-c', '1'])\n")
+    shop = run_service("shop", launch.format("send.py"))
+    assert shop.process.wait(60) == 0, shop.output.read_text()
+    inventory = run_service("inventory", launch.format("work.py"))
+    [consumed] = eventually(lambda: inventory.of("message.consumed"), 60)
+    [published] = shop.of("message.published")
+    assert consumed["order.id"] == published["order.id"] == ORDER
+    assert consumed["messaging.message.id"] == published["messaging.message.id"]
