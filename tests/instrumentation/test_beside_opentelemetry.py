@@ -1,6 +1,10 @@
 """Beside an OpenTelemetry SDK: instrumentors keep its conventions, spans know the order, records the span."""
 
+import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -211,3 +215,53 @@ def test_otlp_over_http_carries_a_record_with_its_span_to_a_real_receiver(
     assert (said["order.id"], said["order.refs.payment_id"]) == ("SO-1", "P-7")
     assert said["order.trace_id"] == order_trace_id("SO-1")
     assert log.severity_text == "warn"
+
+
+# --- the command itself ----------------------------------------------------------------------------------
+
+SERVICE = """
+import json, logging
+from flask import Flask
+from opentelemetry import trace
+app = Flask(__name__)
+
+@app.get("/orders/<order_id>")
+def show(order_id):
+    logging.getLogger("shop").warning("shown")
+    span = trace.get_current_span()
+    return {"attributes": dict(span.attributes), "trace": format(span.get_span_context().trace_id, "032x")}
+
+print(app.test_client().get("/orders/SO-1").get_data(as_text=True))
+"""
+
+
+def test_opentelemetry_instrument_finds_ours_and_both_work_in_one_service(tmp_path: Path) -> None:
+    installed = tmp_path / "installed" / "ordertrace-0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: ordertrace\nVersion: 0\n")
+    points = "\n".join(f"{point.name} = {point.value}" for point in ordertrace_entry_points())
+    (installed / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{points}\n")
+    (tmp_path / "service.py").write_text(SERVICE)
+    shipped = tmp_path / "shipped.log"
+    here = [p for p in sys.path if p and "python3" not in p]
+    ran = subprocess.run(
+        [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
+         sys.executable, "service.py"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(installed.parent), *here]),
+            "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
+            "ORDERTRACE_SERVICE": "shop", "ORDERTRACE_TRANSPORT": f"file:{shipped}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    records = [json.loads(line) for line in shipped.read_text().splitlines()]
+    (record,) = [r for r in records if r.get("message") == "shown"]
+    assert record["order.id"] == answer["attributes"]["order.id"] == "SO-1"
+    assert record["trace.id"] == answer["trace"] != record["order.trace_id"]
+    assert answer["attributes"]["order.trace_id"] == order_trace_id("SO-1")
