@@ -12,21 +12,17 @@ from dataclasses import dataclass, field, replace
 
 from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.errors import Conflict, OrdertraceError, StoreUnavailable
+from ordertrace_rules.recount import counted_anew
 from ordertrace_rules.severity import louder, severity_of
 from ordertrace_rules.stores.protocol import MemberCounts, Store, Versioned
 from ordertrace_rules.times import MINUTE
+from ordertrace_rules.transitions import add_transition, with_transition
 from ordertrace_rules.vocabulary import (
-    SEVERITIES,
-    Certainty,
     Diagnosis,
     Incident,
-    IncidentStatus,
     Member,
     Playbook,
     ProposedAction,
-    Severity,
-    Transition,
-    TransitionKind,
 )
 
 Diagnose = Callable[[Incident, Playbook], Diagnosis | None]
@@ -135,7 +131,7 @@ class Incidents:
                 continue
             closed = replace(incident, state="withdrawn", open_count=0, updated_at=now, explained_by="")
             if incident.announced:
-                closed = _add_transition(
+                closed = add_transition(
                     closed, "withdrawn", now, f"playbook {incident.playbook} is not loaded"
                 )
             self._store.put_incident(closed, versioned.version)
@@ -198,13 +194,13 @@ class Incidents:
             versioned = self._store.incident(sample.incident)
             old = versioned.value if versioned is not None else None
             counts = self._store.count_members(sample.incident)
-            new = _counted(old, sample, members, counts, playbook, now)
+            new = counted_anew(old, sample, members, counts, playbook, now)
             new = replace(new, explained_by=self._explanation(new, counts, gaps))
             if self._wants_diagnosis(new, now):
                 diagnosis = diagnosis or self._diagnose(new, playbook)
                 new = diagnosed(new, diagnosis, now)
             new = replace(new, proposals=_proposals(new, playbook))
-            new = _with_transition(old, new, self._rules.patience, now)
+            new = with_transition(old, new, self._rules.patience, now)
             if new == old:
                 return []
             try:
@@ -305,7 +301,7 @@ def acknowledge(store: Store, incident: str, by: str, now: int) -> Incident:
         if old.state != "open":
             raise OrdertraceError(f"incident {incident} is {old.state}: there is nothing to acknowledge")
         new = replace(old, state="acknowledged", acknowledged_by=by, acknowledged_at=now, updated_at=now)
-        new = _add_transition(new, "acknowledged", now, by)
+        new = add_transition(new, "acknowledged", now, by)
         try:
             store.put_incident(new, versioned.version)
             return new
@@ -314,124 +310,10 @@ def acknowledge(store: Store, incident: str, by: str, now: int) -> Incident:
     raise Conflict(f"incident {incident} was written by others {ATTEMPTS} times in a row; try again")
 
 
-def _counted(
-    old: Incident | None,
-    sample: Member,
-    members: Sequence[Member],
-    counts: MemberCounts,
-    playbook: Playbook,
-    now: int,
-) -> Incident:
-    if old is None:
-        old = Incident(
-            id=sample.incident,
-            playbook=sample.playbook,
-            playbook_version=playbook.version,
-            group=sample.group,
-            episode=int(sample.incident.rpartition("-")[2]),
-            severity=playbook.severity,
-            state="withdrawn",
-            certainty="firm" if any(m.certainty == "firm" for m in members) else "unverified",
-            opened_at=sample.opened_at,
-            detected_at=now,
-        )
-    state = _state(old, counts)
-    new = replace(
-        old,
-        playbook_version=playbook.version,
-        state=state,
-        certainty=_certainty(old, counts),
-        opened_at=counts.opened_at if counts.opened_at is not None else old.opened_at,
-        detected_at=counts.detected_at if counts.detected_at is not None else old.detected_at,
-        resolved_at=counts.resolved_at if state == "resolved" else None,
-        open_count=counts.open,
-        resolved_count=counts.resolved,
-        withdrawn_count=counts.withdrawn,
-        amounts=counts.amounts,
-        since=counts.since if counts.since is not None else old.since,
-        missing=counts.missing,
-        assumed=counts.assumed > 0,
-        acknowledged_by=old.acknowledged_by if state == "acknowledged" else "",
-        acknowledged_at=old.acknowledged_at if state == "acknowledged" else None,
-    )
-    return replace(new, severity=_severity(old, new, playbook, now))
-
-
-def _severity(old: Incident, new: Incident, playbook: Playbook, now: int) -> Severity:
-    """It only rises while it is open: one order more or less must not make it louder and softer in turn."""
-    reached = severity_of(new, playbook, now)
-    goes_on = old.announced and old.is_open and old.playbook_version == playbook.version
-    if not new.is_open:
-        return old.severity  # those who were told loudly hear in the same way that it is over
-    return louder(old.severity, reached) if goes_on else reached
-
-
-def _certainty(old: Incident, counts: MemberCounts) -> Certainty:
-    if not counts.open and not counts.resolved:
-        return old.certainty
-    return "firm" if (counts.open_firm if counts.open else counts.resolved_firm) else "unverified"
-
-
-def _state(old: Incident, counts: MemberCounts) -> IncidentStatus:
-    if counts.open:
-        return "acknowledged" if old.state == "acknowledged" else "open"
-    return "resolved" if counts.resolved else "withdrawn"
-
-
-def _with_transition(old: Incident | None, new: Incident, patience: int, now: int) -> Incident:
-    """At most one step at a time, from what was last announced to what is so now."""
-    if not new.announced:
-        ripe = new.certainty == "firm" or now - new.detected_at >= patience
-        if new.is_open and not new.explained_by and ripe:
-            return _add_transition(new, "opened", now)
-        return new
-    if old is None or (old.is_open and new.is_open):
-        return _with_update(old, new, now)
-    if not new.is_open and new.state != old.state:
-        kind: TransitionKind = "resolved" if new.state == "resolved" else "withdrawn"
-        return _add_transition(new, kind, now)
-    if not old.is_open and new.is_open:
-        return _add_transition(new, "reopened", now)
-    return new
-
-
-def _with_update(old: Incident | None, new: Incident, now: int) -> Incident:
-    if old is None or not new.is_open:
-        return new
-    if not new.announced_firm and new.certainty == "firm":
-        return _add_transition(new, "verified", now)
-    if SEVERITIES.index(new.severity) < SEVERITIES.index(old.severity):
-        return _add_transition(new, "escalated", now, new.severity)
-    if new.open_count >= 2 * max(new.announced_count, 1):
-        return _add_transition(new, "grown", now)
-    if new.diagnosed_at != old.diagnosed_at and _cause(new) and _cause(new) != _cause(old):
-        return _add_transition(new, "cause_changed", now, _cause(new))
-    return new
-
-
-def _add_transition(incident: Incident, kind: TransitionKind, at: int, note: str = "") -> Incident:
-    transition = Transition(incident.next_transition, kind, at, note)
-    began = kind in ("opened", "reopened")  # what was told before it closed does not count
-    return replace(
-        incident,
-        transitions=(*incident.transitions, transition),
-        next_transition=incident.next_transition + 1,
-        announced=True,
-        announced_count=max(incident.open_count, 0 if began else incident.announced_count),
-        announced_firm=incident.certainty == "firm" or (incident.announced_firm and not began),
-    )
-
-
-def _cause(incident: Incident) -> str:
-    """The playbook's own name of it, else the service."""
-    diagnosis = incident.diagnosis
-    if diagnosis is None:
-        return ""
-    return diagnosis.known_cause or (diagnosis.cause.service if diagnosis.cause is not None else "")
-
-
 def _proposals(incident: Incident, playbook: Playbook) -> tuple[ProposedAction, ...]:
-    """What the playbook proposes, and what it does for the cause that was found, each once."""
+    """While it is open: what the playbook proposes, first of all for the cause that was found; each once."""
+    if not incident.is_open:
+        return ()
     diagnosis = incident.diagnosis
     known = playbook.causes.get(diagnosis.known_cause) if diagnosis is not None else None
     both = (*(known.actions if known is not None else ()), *playbook.actions)
