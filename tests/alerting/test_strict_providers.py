@@ -115,7 +115,7 @@ def test_a_strict_server_takes_what_is_sent_short_and_long_and_in_storms(
     server, path, more = STRICT[kind]
     sender = make_sender(kind, url=provider.url(path), language=language, **more)
     provider.judge = server()
-    body = "\n".join(f"- 第 {n} 行：库存服务“拒绝”了\\*扣减\\*。请复核！" for n in range(2_000))
+    body = "\n".join(f"- 第 {n} 行：库存服务“拒绝”了\\*扣减\\*。请复核！" for n in range(600))
     long = replace(make_signal(), body={"en": body, "zh": body})
     storm = [replace(long, incident=f"inc-{n}") for n in range(45)]
     for signals in ((make_signal(),), (make_signal(kind="resolved"),), (long,), storm):

@@ -4,10 +4,7 @@ import hashlib
 import json
 import re
 import smtplib
-import socket
 import ssl
-import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,26 +12,19 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, formataddr, parseaddr
-from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
 from ordertrace_alerting.durations import NS
 from ordertrace_alerting.fields import Fields
-from ordertrace_alerting.redaction import Secret, redact
-from ordertrace_alerting.senders.addresses import RefusedAddress, Resolve, allowed_addresses, resolve
+from ordertrace_alerting.redaction import redact
+from ordertrace_alerting.senders.addresses import RefusedAddress, Resolve, resolve
 from ordertrace_alerting.senders.characters import one_line
 from ordertrace_alerting.senders.chat import compact, signal_lines, title_of
 from ordertrace_alerting.senders.dialects import HTML, PLAIN
 from ordertrace_alerting.senders.excerpt import clip
 from ordertrace_alerting.senders.markup import Line
-from ordertrace_alerting.senders.receiver_options import (
-    DEFAULT_TEXT,
-    DEFAULT_TIMEOUT,
-    TextOptions,
-    read_connection,
-    read_text,
-)
+from ordertrace_alerting.senders.receiver_options import DEFAULT_TEXT, TextOptions, read_text
+from ordertrace_alerting.senders.smtp import Session, SmtpServer, read_server
 from ordertrace_alerting.senders.words import subject
 from ordertrace_alerting.vocabulary import (
     Delivery,
@@ -48,25 +38,16 @@ from ordertrace_alerting.vocabulary import (
     Sender,
 )
 
-SECURITIES = ("starttls", "tls", "none")
-_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _SUBJECT = 150  # characters
 _ADDRESS = re.compile(r"[^@\s<>,;:\"()\\\[\]]+@[A-Za-z0-9.-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class EmailOptions:
-    host: str
+    server: SmtpServer
     sender_address: str  # "name <a@b>", or the address alone
     to: tuple[str, ...]
-    port: int = 587
-    security: str = "starttls"
-    username: str = ""
-    password: Secret | None = None
     text: TextOptions = DEFAULT_TEXT
-    timeout: int = DEFAULT_TIMEOUT
-    allow_private: bool = False
-    ca_file: str = ""  # of a server whose certificate no public authority signed
 
     def sender(self, stream: TextIO) -> Sender:
         return EmailSender(self)
@@ -78,10 +59,11 @@ class EmailSender:
     def __init__(self, options: EmailOptions, resolve: Resolve = resolve) -> None:
         self._options = options
         self._resolve = resolve
-        self._hidden = (options.password.reveal(),) if options.password else ()
+        password = options.server.password
+        self._hidden = (password.reveal(),) if password else ()
 
     def __repr__(self) -> str:
-        return f"EmailSender({self._options.host}:{self._options.port})"
+        return f"EmailSender({self._options.server.host}:{self._options.server.port})"
 
     def render(self, notification: Notification) -> tuple[Message, ...]:
         """One mail, frozen as JSON: subject, both texts, and the incidents that it tells of."""
@@ -103,14 +85,14 @@ class EmailSender:
         options = self._options
         try:
             mail = self._mail(json.loads(delivery.body), delivery.key, now)
-            with _Session(options, self._resolve) as session:
+            with Session(options.server, self._resolve) as session:
                 refused = session.send_message(mail, to_addrs=[parseaddr(to)[1] for to in options.to])
         except RefusedAddress as error:
             result: Result = Permanent(str(error))
         except smtplib.SMTPException as error:
             result = judge(error)
         except TimeoutError:
-            result = RetryAfter(None, f"no answer within {options.timeout / NS:g} s")
+            result = RetryAfter(None, f"no answer within {options.server.timeout / NS:g} s")
         except ssl.SSLCertVerificationError as error:
             result = Permanent(f"the server's certificate is not to be trusted: {error.verify_message}")
         except OSError as error:
@@ -168,12 +150,6 @@ def judge(error: smtplib.SMTPException) -> Result:
 
 def read_options(fields: Fields) -> EmailOptions:
     """The fields of a receiver of type email."""
-    security = fields.text("security", "starttls", choices=SECURITIES)
-    username, password = fields.text("username"), fields.text("password")
-    if bool(username) != bool(password):
-        fields.problem("password" if username else "username", "is missing", "give both, or neither")
-    elif username and security == "none":
-        fields.problem("security", "would send the password for everybody to read", "write starttls or tls")
     sender_address = fields.required_text("from", "give the address that mails come from")
     if sender_address:
         _check_address(fields, "from", sender_address)
@@ -182,96 +158,7 @@ def read_options(fields: Fields) -> EmailOptions:
         fields.problem("to", "is missing", "list the addresses that get mail: [on-call@example.com]")
     for place, address in enumerate(to):
         _check_address(fields, "to", address, place)
-    ca_file = fields.text("ca_file")
-    if ca_file and not Path(ca_file).is_file():
-        fields.problem(
-            "ca_file", "there is no such file", "name one with certificates in PEM, or leave it out"
-        )
-    return EmailOptions(
-        host=fields.required_text("host", "give the name of the SMTP server"),
-        port=fields.whole("port", _PORTS[security], least=1),
-        security=security,
-        username=username,
-        password=Secret(password) if password else None,
-        sender_address=sender_address,
-        to=to,
-        text=read_text(fields),
-        ca_file=ca_file,
-        **read_connection(fields),
-    )
-
-
-class _Session(smtplib.SMTP):
-    """A connection to an address that was judged, over before the time-out whatever the server does."""
-
-    def __init__(self, options: EmailOptions, resolve: Resolve) -> None:
-        self._options = options
-        self._resolve = resolve
-        self._tls = ssl.create_default_context(cafile=options.ca_file or None)
-        self._expired = False
-        self._deadline = time.monotonic() + options.timeout / NS
-        self._guard = threading.Timer(options.timeout / NS, self._expire)
-        self._guard.daemon = True
-        self._guard.start()
-        try:
-            super().__init__(options.host, options.port, socket.gethostname(), timeout=options.timeout / NS)
-            if options.security == "starttls":
-                self.starttls(context=self._tls)
-            if options.username and options.password:
-                self.login(options.username, options.password.reveal())
-        except BaseException as error:
-            self._end()
-            if self._expired:
-                raise TimeoutError from error
-            raise
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        try:
-            super().__exit__(exc_type, exc_value, tb)
-        except smtplib.SMTPException:
-            pass  # the mail was taken, or its own error is under way
-        finally:
-            self._end()
-        if exc_value is not None and self._expired:
-            raise TimeoutError from exc_value
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        """The hook through which the standard library's SMTP_SSL makes its own connection, too."""
-        addresses = allowed_addresses(
-            host, port, allow_private=self._options.allow_private, resolve=self._resolve
-        )
-        failure = OSError(f"{host} has no address")
-        for address in addresses:
-            try:
-                left = max(0.001, self._deadline - time.monotonic())
-                connection = socket.create_connection((address, port), left)
-            except OSError as error:
-                failure = error
-                continue
-            connection.settimeout(timeout + 1)  # the guard comes first, and knows the deadline of it all
-            self.sock = connection
-            if self._options.security == "tls":
-                connection = self._tls.wrap_socket(connection, server_hostname=host)
-            return connection
-        raise failure
-
-    def _expire(self) -> None:
-        self._expired = True
-        connection = getattr(self, "sock", None)
-        if connection is not None:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def _end(self) -> None:
-        self._guard.cancel()
-        self.close()
+    return EmailOptions(read_server(fields), sender_address, to, read_text(fields))
 
 
 def _is_root(notification: Notification) -> bool:
