@@ -12,6 +12,7 @@ from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.contrast import contrast
 from ordertrace_rules.cli.demo import demo
 from ordertrace_rules.cli.doctor import doctor
+from ordertrace_rules.cli.drill import drill
 from ordertrace_rules.cli.guide import guide
 from ordertrace_rules.cli.incidents import incidents
 from ordertrace_rules.cli.ingest import ingest
@@ -75,6 +76,7 @@ for command in (
     contrast,
     demo,
     doctor,
+    drill,
     guide,
     incidents,
     ingest,
