@@ -151,7 +151,8 @@ def moved(setting: Setting) -> Iterator[None]:
     of = {m: {k: v for k, v in setting.items() if hasattr(m, k)} for m in (parameters, templates)}
     with ExitStack() as stack:
         for module, values in of.items():
-            stack.enter_context(mock.patch.multiple(module, **values))
+            if values:
+                stack.enter_context(mock.patch.multiple(module, **values))
         yield
 
 
