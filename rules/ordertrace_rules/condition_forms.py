@@ -11,6 +11,7 @@ from ordertrace_rules.conditions.in_sequence import InSequence
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.not_consumed import NotConsumed
+from ordertrace_rules.conditions.promise_at_risk import PromiseAtRisk
 from ordertrace_rules.conditions.repeated_failures import RepeatedFailures
 from ordertrace_rules.conditions.stage_at_risk import StageAtRisk
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
@@ -45,6 +46,13 @@ _SUBSCRIBER = Field(
     "the consumer group, or the service, that has to consume them; "
     "else those under “subscribers” of the process",
 )
+_CHANCE = Field(
+    "chance",
+    Whole(least=1, most=99),
+    "how many of those that stood there as long were late in the end, in percent",
+    default=50,
+)
+_LEAST = Field("least", Whole(least=20, most=1000), "how many passages have to be known", default=50)
 _PERCENT = Whole(least=0, most=90)
 _REF = String(r"[a-z][a-z0-9_]{0,59}", "payment_id")
 
@@ -97,16 +105,26 @@ FORMS: Mapping[str, Form] = {
                     "the stages whose target is about to be missed, or any",
                     required=True,
                 ),
-                Field(
-                    "chance",
-                    Whole(least=1, most=99),
-                    "how many of those that stood there as long were late in the end, in percent",
-                    default=50,
-                ),
-                Field("least", Whole(least=20, most=1000), "how many passages have to be known", default=50),
+                _CHANCE,
+                _LEAST,
             )
         ),
         lambda v: StageAtRisk(_unless_any(v["stage_at_risk"]), v["chance"] / 100, v["least"]),
+    ),
+    "promise_at_risk": Form(
+        Record(
+            (
+                Field(
+                    "promise_at_risk",
+                    NAME,
+                    "the label that holds the date (RFC 3339) promised",
+                    required=True,
+                ),
+                _CHANCE,
+                _LEAST,
+            )
+        ),
+        lambda v: PromiseAtRisk(v["promise_at_risk"], v["chance"] / 100, v["least"]),
     ),
     "count_of": Form(
         Record(

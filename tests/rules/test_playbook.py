@@ -16,6 +16,7 @@ from ordertrace_rules.conditions.in_sequence import InSequence
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.not_all import NotAll
 from ordertrace_rules.conditions.not_consumed import NotConsumed
+from ordertrace_rules.conditions.promise_at_risk import PromiseAtRisk
 from ordertrace_rules.conditions.repeated_failures import RepeatedFailures
 from ordertrace_rules.conditions.stage_at_risk import StageAtRisk
 from ordertrace_rules.conditions.stage_overdue import StageOverdue
@@ -177,6 +178,7 @@ def test_every_field_is_read() -> None:
             "{volume_of: [a.b, c.d], below: 0, service: shop, weeks: 2, least: 50}",
             Volume(("a.b", "c.d"), 0.0, "shop", 2, 50),
         ),
+        ("{promise_at_risk: promised_at, chance: 70}", PromiseAtRisk("promised_at", 0.7)),
         ("stage_at_risk: any", StageAtRisk()),
         ("{stage_at_risk: picking, chance: 80, least: 100}", StageAtRisk(("picking",), 0.8, 100)),
         ("logs_missing: {silent_after: 20m}", LogsMissing(20 * MINUTE)),

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordertrace_rules.catalogue import Catalogue, load_catalogue
+from ordertrace_rules.conditions.promise_at_risk import PromiseAtRisk
 from ordertrace_rules.conditions.stage_at_risk import StageAtRisk, critical_age
-from ordertrace_rules.times import HOUR, MINUTE
+from ordertrace_rules.times import HOUR, MINUTE, format_instant
 from ordertrace_rules.vocabulary import Playbook
+from tests.rules.conftest import at
 
 DAY_2 = 24 * 60  # minutes from eight in the morning
 PICKING = StageAtRisk(("picking",), 0.5, 20)  # target 12 h
@@ -155,3 +157,68 @@ def test_a_history_that_is_read_in_at_once_is_known_an_hour_later(seen, make_wor
     again.tick(DAY_2 + 120)
     again.tick(DAY_2 + 180)
     assert members(again)["A-1"].opened_at - members(again)["A-1"].since == 98 * MINUTE
+
+
+# --- against the date that was promised -------------------------------------------------------------------
+
+PROMISE = PromiseAtRisk("promised_at", 0.5, 20)
+
+
+def delivered(world, hours: float, order: str, start: float = 0) -> None:
+    """Packed on the hour, signed after so many more."""
+    world.say(start, "wms", "wms.packed", order)
+    world.say(start + 60, "wms", "shipment.handed_over", order)
+    world.say(start + 90, "carrier", "shipment.collected", order)
+    world.say(start + 60 + hours * 60, "carrier", "delivery.signed", order)
+
+
+@pytest.fixture
+def delivering(make_world):
+    """Forty orders that took five hours from packing to the signature."""
+    loaded = catalogue(PICKING)
+    world = make_world(
+        catalogue=replace(loaded, playbooks=(replace(loaded.playbooks[0], condition=PROMISE),))
+    )
+    for number in range(40):
+        delivered(world, 4, f"done-{number}")
+    world.tick(6 * 60)
+    return world
+
+
+def promised(hours: float) -> dict[str, dict[str, str]]:
+    return {"labels": {"promised_at": format_instant(at(DAY_2 + hours * 60))}}
+
+
+def test_an_order_is_at_risk_once_less_time_is_left_than_others_needed(delivering):
+    """Both are packed at the same time; others needed five hours from there."""
+    delivering.say(DAY_2, "wms", "wms.packed", "tight", **promised(4))
+    delivering.say(DAY_2, "wms", "wms.packed", "easy", **promised(6))
+    delivering.tick(DAY_2 + 1)
+    assert set(members(delivering)) == {"tight"}
+    member = members(delivering)["tight"]
+    assert (member.state, member.stage, member.opened_at) == ("open", "hand_over", at(DAY_2))
+    delivering.tick(DAY_2 + 299)
+    assert set(members(delivering)) == {"tight"}
+    assert members(delivering)["tight"].resolved_at == at(DAY_2 + 4 * 60)  # the date itself: now it is late
+    delivering.tick(DAY_2 + 300)  # longer than all others needed
+    assert members(delivering)["easy"].state == "open"
+
+
+def test_an_order_without_a_date_or_with_none_that_can_be_read_is_left_alone(delivering):
+    delivering.say(DAY_2, "wms", "wms.packed", "SO-1")
+    delivering.say(DAY_2, "wms", "wms.packed", "SO-2", labels={"promised_at": "soon"})
+    delivering.say(DAY_2, "wms", "wms.packed", "SO-3", **promised(-1))  # late already
+    delivering.tick(DAY_2 + 20 * 60)
+    assert members(delivering) == {}
+
+
+def test_each_stage_on_the_way_is_looked_at_for_itself(delivering):
+    """Handed over in time for all that is known, and then with the carrier for too long."""
+    delivering.say(DAY_2, "wms", "wms.packed", "SO-1", **promised(8))
+    delivering.say(DAY_2 + 60, "wms", "shipment.handed_over", "SO-1")
+    delivering.say(DAY_2 + 90, "carrier", "shipment.collected", "SO-1")
+    delivering.tick(DAY_2 + 90 + 209)
+    assert members(delivering) == {}
+    delivering.tick(DAY_2 + 90 + 210)
+    member = members(delivering)["SO-1"]
+    assert (member.stage, member.state) == ("delivery", "open")
