@@ -4,11 +4,12 @@ from typing import Protocol
 
 from ordertrace_rules.clock import Clock
 from ordertrace_rules.stores.protocol import Store
-from ordertrace_rules.times import DAY, HOUR
+from ordertrace_rules.times import DAY, HOUR, parse_instant
 from ordertrace_rules.vocabulary import Journey, Process, Stage
 
 LATELY = 7 * DAY
 PASSAGES = 1_000  # the latest of them: p95 of so many is known to 15 %
+WHOLE = 1_000_000  # parts of the time until a promised date
 REMEMBERED = 256  # figures of a stage and a day
 
 
@@ -20,9 +21,9 @@ class Paces(Protocol):
         """What the stage took (ns, of working time where it has a calendar): of the passages that ended then."""
         ...
 
-    def to_the_end(self, process: Process, stage: Stage, at: int) -> tuple[int, ...]:
-        """What it took (ns) from the beginning of the stage to the end of the process's last: of those that ended it
-        then."""
+    def of_promise(self, process: Process, stage: Stage, at: int, label: str) -> tuple[int, ...]:
+        """How much (in `WHOLE`ths) they used of the time that was left, when the stage began, until the date in their
+        `label`: up to the end of the process's last stage, of those that ended it then."""
         ...
 
 
@@ -32,7 +33,7 @@ class NoPaces:
     def durations(self, process: Process, stage: Stage, at: int) -> tuple[int, ...]:
         return ()
 
-    def to_the_end(self, process: Process, stage: Stage, at: int) -> tuple[int, ...]:
+    def of_promise(self, process: Process, stage: Stage, at: int, label: str) -> tuple[int, ...]:
         return ()
 
 
@@ -48,21 +49,22 @@ class StorePaces:
         self._known: dict[tuple[str, str, str, int], tuple[int, tuple[int, ...]]] = {}
 
     def durations(self, process: Process, stage: Stage, at: int) -> tuple[int, ...]:
-        return self._figures(process, stage, stage, at)
+        return self._figures(process, stage, at, "")
 
-    def to_the_end(self, process: Process, stage: Stage, at: int) -> tuple[int, ...]:
-        return self._figures(process, stage, process.stages[-1], at)
+    def of_promise(self, process: Process, stage: Stage, at: int, label: str) -> tuple[int, ...]:
+        return self._figures(process, stage, at, label)
 
-    def _figures(self, process: Process, first: Stage, last: Stage, at: int) -> tuple[int, ...]:
+    def _figures(self, process: Process, stage: Stage, at: int, label: str) -> tuple[int, ...]:
         day = at - at % DAY
-        key = (process.id, first.id, last.id, day)
+        key = (process.id, stage.id, label, day)
         now = self._clock.now()
         read_at, known = self._known.get(key, (now - HOUR, ()))
         if now - read_at < HOUR:
             return known
+        last = process.stages[-1] if label else stage
         passed = self._store.journeys_past(process.id, last.id, day - LATELY, day - 1, PASSAGES)
         taken = tuple(
-            sorted(d for j in passed for d in (_taken(j, first) if first is last else _from(j, first, last)))
+            sorted(d for j in passed for d in (_used(j, stage, last, label) if label else _taken(j, stage)))
         )
         while len(self._known) >= REMEMBERED:
             del self._known[next(iter(self._known))]
@@ -70,12 +72,22 @@ class StorePaces:
         return taken
 
 
-def _from(journey: Journey, first: Stage, last: Stage) -> list[int]:
-    """From the beginning of one stage to the end of another."""
+def promise_of(journey: Journey, label: str) -> int | None:
+    """The date in a label as an instant; None where it holds none."""
+    try:
+        return parse_instant(journey.labels[label]) if label in journey.labels else None
+    except ValueError:
+        return None
+
+
+def _used(journey: Journey, first: Stage, last: Stage, label: str) -> list[int]:
     began, ended = journey.stage(first.id), journey.stage(last.id)
+    promised = promise_of(journey, label)
     if began is None or began.started_at is None or ended is None or ended.ended_at is None:
         return []
-    return [max(0, ended.ended_at - began.started_at)]
+    if promised is None or promised <= began.started_at:
+        return []
+    return [max(0, ended.ended_at - began.started_at) * WHOLE // (promised - began.started_at)]
 
 
 def _taken(journey: Journey, stage: Stage) -> list[int]:

@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 from ordertrace_rules.conditions.absence import absence
 from ordertrace_rules.conditions.stage_at_risk import critical_age
 from ordertrace_rules.conditions.vocabulary import Finding, Need, Timeline
-from ordertrace_rules.times import HOUR, parse_instant
+from ordertrace_rules.paces import WHOLE, promise_of
+from ordertrace_rules.times import HOUR
 from ordertrace_rules.vocabulary import StageState
 
 
 @dataclass(frozen=True, slots=True)
 class PromiseAtRisk:
-    """In each stage, the time that is left until the date in `label` against what others needed from the same stage
-    to the end of the process: opens once `chance` of those that had stood in the stage as long needed more.
+    """In each stage: of the time that was left until the date in `label` when the stage began, so much is used up that
+    of those who had used up as much `chance` were late in the end.
 
-    The stage's end, the process's end and the date itself end it. The figures are those of the days before the stage
+    A far customer is promised a later date and needs more time, so it is shares of the time that are compared. The
+    stage's end, the process's end and the date itself end it. The figures are those of the days before the stage
     began; with fewer than `least` of them nothing is said.
     """
 
@@ -23,7 +25,7 @@ class PromiseAtRisk:
     least: int = 50
 
     def find(self, timeline: Timeline, now: int) -> tuple[Finding, ...]:
-        promised = _promised(timeline.journey.labels.get(self.label, ""))
+        promised = promise_of(timeline.journey, self.label)
         if promised is None:
             return ()
         found = (self._in_stage(state, promised, timeline, now) for state in timeline.journey.stages)
@@ -36,12 +38,13 @@ class PromiseAtRisk:
         stage = timeline.process.stage(state.id)
         if stage is None or state.started_at is None or state.started_at >= promised:
             return None
-        needed = timeline.paces.to_the_end(timeline.process, stage, state.started_at)
-        if len(needed) < self.least:
+        used = timeline.paces.of_promise(timeline.process, stage, state.started_at, self.label)
+        if len(used) < self.least:
             again = now + HOUR
             waits = state.state == "running" and again < promised
             return Finding("quiet", due=again) if waits else None
-        at_risk = state.started_at + critical_age(needed, promised - state.started_at, self.chance)
+        share = critical_age(used, WHOLE, self.chance)
+        at_risk = state.started_at + share * (promised - state.started_at) // WHOLE
         if at_risk >= promised:
             return None
         over = [state.ended_at] if state.ended_at is not None else []
@@ -52,11 +55,3 @@ class PromiseAtRisk:
             return found
         due = promised if found.state == "open" else None
         return replace(found, stage=state.id, traits={"stage": state.id}, due=due)
-
-
-def _promised(text: str) -> int | None:
-    """The date as an instant; None where the label holds none."""
-    try:
-        return parse_instant(text) if text else None
-    except ValueError:
-        return None
