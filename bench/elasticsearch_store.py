@@ -81,7 +81,7 @@ def namespace(client: Elasticsearch) -> Generator[Cluster]:
     try:
         yield Cluster(client, name)
     finally:
-        Cluster(client, name).ask(lambda: remove(client, name))
+        remove(client, name)
 
 
 # ingest --------------------------------------------------------------------------------------------------

@@ -50,11 +50,17 @@ fi
 
 # What bin/elasticsearch of the distribution does; -d returns when the node is ready.
 cd "$install"
+options=(-Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
+if [ -d lib/tools/server-launcher ]; then
+  launcher=(-cp "$install/lib/tools/server-launcher/*" org.elasticsearch.server.launcher.ServerLauncher)
+else # of version 8
+  launcher=(-Dcli.name=server -Dcli.script=elasticsearch -Dcli.libs=lib/tools/server-cli
+    -Des.path.home="$install" -Des.path.conf="$folder/config" -Des.distribution.type=zip -Des.java.type=ES_JAVA_HOME
+    -cp "$install/lib/*:$install/lib/cli-launcher/*" org.elasticsearch.launcher.CliToolLauncher)
+fi
 env -u JAVA_TOOL_OPTIONS -u _JAVA_OPTIONS -u ES_JAVA_OPTS \
   JAVA="$java_home/bin/java" JAVA_TYPE=ES_JAVA_HOME ES_HOME="$install" ES_PATH_CONF="$folder/config" \
-  ES_TMPDIR="$folder/tmp" ES_DISTRIBUTION_TYPE=zip CLI_JAVA_OPTS="-Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1" \
-  HOSTNAME=localhost HOME="$folder" \
-  "${as[@]}" "$java_home/bin/java" -Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
-  -cp "$install/lib/tools/server-launcher/*" org.elasticsearch.server.launcher.ServerLauncher \
+  ES_TMPDIR="$folder/tmp" ES_DISTRIBUTION_TYPE=zip CLI_JAVA_OPTS="${options[*]}" HOSTNAME=localhost HOME="$folder" \
+  "${as[@]}" "$java_home/bin/java" "${options[@]}" "${launcher[@]}" \
   -d -p "$folder/es.pid" </dev/null >"$folder/logs/start.log" 2>&1 \
   || { tail -n 40 "$folder/logs/start.log" >&2; exit 1; }

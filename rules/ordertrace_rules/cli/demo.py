@@ -149,7 +149,7 @@ def _store(context: Context, store: str) -> Generator[Mapping[str, str] | None]:
         try:
             yield {"store": "elasticsearch", "es_url": settings.es_url, "es_namespace": namespace}
         finally:
-            cluster.ask(lambda: remove(cluster.client, namespace))
+            remove(cluster.client, namespace)
     finally:
         cluster.client.close()
 

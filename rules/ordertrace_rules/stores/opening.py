@@ -1,10 +1,11 @@
 """Open the store that the settings name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.settings import Settings
-from ordertrace_rules.stores.elasticsearch.cluster import Cluster, connect
+from ordertrace_rules.stores.elasticsearch.cluster import FEW_PAUSES, PAUSES, Cluster, connect
 from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.elasticsearch.views import ElasticsearchViews
 from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
@@ -46,11 +47,11 @@ def open_store(settings: Settings) -> OpenStore:
     return OpenStore(store, SqliteViews(store))
 
 
-def open_cluster(settings: Settings) -> Cluster:
+def open_cluster(settings: Settings, pauses: Sequence[float] = PAUSES) -> Cluster:
     """The cluster of the settings, once it answers and is set up. Raises StoreUnavailable."""
     cluster = Cluster(connect(settings), settings.es_namespace)
     try:
-        cluster.require_setup()
+        cluster.require_setup(pauses)
     except BaseException:
         cluster.client.close()
         raise
@@ -58,7 +59,10 @@ def open_cluster(settings: Settings) -> Cluster:
 
 
 def require_store(settings: Settings) -> None:
-    """Raises StoreUnavailable where a question would make an empty store, only to find nothing in it."""
+    """Raises StoreUnavailable where a question would make an empty store, only to find nothing in it, or would
+    wait for a cluster that is away."""
+    if settings.store == "elasticsearch":
+        open_cluster(settings, FEW_PAUSES).client.close()
     if settings.store == "sqlite" and not settings.sqlite_path.exists():
         raise StoreUnavailable(
             f"there is no store at {settings.sqlite_path.absolute()}: set sqlite_path (ORDERTRACE_SQLITE_PATH) to "

@@ -145,10 +145,11 @@ def _reached(database: Database, keys: Iterable[str]) -> dict[str, set[str]]:
             for key, target in database.rows(query, chunk):
                 leads_to[key].add(target)
         frontier = {t for key in frontier for t in leads_to[key]} - leads_to.keys()
-    return {key: _closure(key, leads_to) for key in starts}
+    return {key: closure(key, leads_to) for key in starts}
 
 
-def _closure(start: str, leads_to: dict[str, set[str]]) -> set[str]:
+def closure(start: str, leads_to: dict[str, set[str]]) -> set[str]:
+    """All keys that `start` leads to, itself among them."""
     seen, frontier = {start}, [start]
     while frontier:
         new = leads_to.get(frontier.pop(), set()) - seen

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
+import ordertrace_rules.stores.elasticsearch.cluster as cluster_module
 from ordertrace_rules.errors import Conflict, OrdertraceError, StoreUnavailable
 from ordertrace_rules.event import Event
+from ordertrace_rules.settings import load_settings
 from ordertrace_rules.stores.elasticsearch.arrivals import Overlap
 from ordertrace_rules.stores.elasticsearch.cluster import Cluster
 from ordertrace_rules.stores.elasticsearch.indices import KINDS
@@ -32,6 +34,7 @@ from ordertrace_rules.stores.elasticsearch.templates import (
     plain_index,
 )
 from ordertrace_rules.stores.elasticsearch.views import ElasticsearchViews
+from ordertrace_rules.stores.opening import require_store
 from ordertrace_rules.times import DAY, HOUR, MINUTE, NS, format_instant
 from ordertrace_rules.vocabulary import Journey
 
@@ -50,6 +53,9 @@ class Asked:
 
     def is_write(self) -> bool:
         return self.path.partition("?")[0].endswith("/_bulk")
+
+    def is_refresh(self) -> bool:
+        return self.path.partition("?")[0].endswith("/_refresh")
 
     def is_search(self) -> bool:
         return self.path.partition("?")[0].endswith("/_search")
@@ -471,10 +477,15 @@ def test_documents_refused_one_by_one_are_said_and_sent_again(ours: Cluster) -> 
     store.append(some_events(0, 1))
     state = ours.index("state")
     with full(ours, ours.events), full(ours, state):
-        with pytest.raises(StoreUnavailable, match="too busy to write"):
-            store.append(some_events(0, 100))
-        with pytest.raises(StoreUnavailable, match="too busy to write"):
-            store.put_checkpoint("engine", "x", None)
+        for write in (
+            lambda: store.append(some_events(0, 100)),
+            lambda: store.put_checkpoint("engine", "x", None),
+            lambda: ours.ask(lambda: ours.client.index(index=state, document={})),
+        ):
+            with pytest.raises(StoreUnavailable) as caught:
+                write()
+            assert "flood-stage watermark" in str(caught.value)  # the server's reason
+            assert "make room" in str(caught.value)  # and the way out
         patient = ElasticsearchStore(Cluster(ours.client, ours.namespace))
         results: list[int] = []
         thread = threading.Thread(target=lambda: results.append(patient.append(some_events(0, 100)).new))
@@ -484,6 +495,22 @@ def test_documents_refused_one_by_one_are_said_and_sent_again(ours: Cluster) -> 
     assert results == [99]
     assert patient.count_events() == 100
     assert store.checkpoint("engine") is None
+
+
+def test_a_namespace_is_removed_from_a_busy_cluster(ours: Cluster, elasticsearch_url: str) -> None:
+    proxy = Proxy(elasticsearch_url)
+
+    def each_second(_asked: Asked, forward: Forward) -> Answer | None:
+        return refusal(429) if len(proxy.asked) % 2 else forward()
+
+    proxy.rule = each_second
+    ElasticsearchStore(ours).append(some_events(0, 3))
+    with cluster_at(proxy.url, ours.namespace) as cluster:
+        remove(cluster.client, ours.namespace)
+    proxy.close()
+    assert not ours.client.indices.exists(index=ours.index("journeys"))
+    if ours.client.indices.exists(index=ours.events):
+        assert ours.count(ours.events) == 0
 
 
 # an index cannot be read -----------------------------------------------------------------------------------
@@ -589,7 +616,9 @@ def red(cluster: Cluster, kinds: tuple[str, ...]) -> Iterator[None]:
         body["settings"] |= nowhere
         client.indices.create(index=cluster.index(kind), body=body, wait_for_active_shards="0")
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:  # the refresh of a red index is answered after a minute
+            patch.setattr(cluster_module, "REFRESH_TIMEOUT", 0.3)
+            yield
     finally:
         names = [cluster.backing_indices()[-1], *names]
         client.indices.put_settings(index=names, settings=dict.fromkeys(nowhere))
@@ -635,6 +664,67 @@ def test_while_events_cannot_be_read_the_checkpoint_stands_and_no_absence_is_ope
     world.tick(130)
     assert [i for i in world.incidents() if i.startswith("paid_not_reserved")] == []
     assert world.store.checkpoint("engine") != checkpoint
+
+
+def test_the_refresh_of_a_red_index_stops_the_tick_after_a_few_short_attempts(
+    ours: Cluster, elasticsearch_url: str
+) -> None:
+    proxy = Proxy(elasticsearch_url)
+    try:
+        with cluster_at(proxy.url, ours.namespace) as cluster, red(ours, ("members",)):
+            cluster.written(cluster.index("members"))
+            store = ElasticsearchStore(cluster)
+            for search in (
+                lambda: store.unsettled(5),
+                lambda: store.unsettled(5),
+            ):  # the second has to ask as well
+                proxy.asked.clear()
+                with pytest.raises(StoreUnavailable, match="does not answer"):
+                    search()
+                assert [asked.is_refresh() for asked in proxy.asked] == [True] * (
+                    1 + len(cluster_module.FEW_PAUSES)
+                )
+    finally:
+        proxy.close()
+
+
+def test_a_question_does_not_wait_for_a_server_that_is_away(proxy: Proxy, behind: Cluster) -> None:
+    settings = load_settings(
+        None,
+        {
+            "ORDERTRACE_STORE": "elasticsearch",
+            "ORDERTRACE_ES_URL": proxy.url,
+            "ORDERTRACE_ES_NAMESPACE": behind.namespace,
+        },
+    )
+    require_store(settings)
+    proxy.asked.clear()
+    proxy.rule = lambda _asked, _forward: None
+    with pytest.raises(StoreUnavailable, match="is it running"):
+        require_store(settings)
+    assert len(proxy.asked) == 1 + len(cluster_module.FEW_PAUSES)
+
+
+def test_a_point_in_time_that_is_lost_is_opened_anew(proxy: Proxy, behind: Cluster) -> None:
+    store = ElasticsearchStore(behind)
+    store.append(some_events(0, 30))
+    left = 1
+
+    def lose(asked: Asked, forward: Forward) -> Answer | None:
+        nonlocal left
+        if asked.is_search() and left > 0:
+            left -= 1
+            behind.close_pit(json.loads(asked.body)["pit"]["id"])
+        return forward()
+
+    proxy.rule = lose
+    assert len(store.arrivals("", 100).events) == 30
+    left = 10
+    with pytest.raises(StoreUnavailable, match="opens another point in time") as caught:
+        store.arrivals("", 100)
+    assert "setup" not in str(caught.value)
+    left = 0
+    assert len(store.arrivals("", 100).events) == 30
 
 
 # half an answer, late answers -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ordertrace_rules.event import Event
 from ordertrace_rules.stores.elasticsearch.cluster import Cluster
 from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.protocol import KeptAside, Presence
@@ -45,6 +46,41 @@ def test_orders_that_ended_long_ago_go_with_their_aliases_and_open_ones_stay(
         "payment_id:open",
     }
     assert store.expire(BEFORE, keep_open=False) == 1
+
+
+def test_aliases_that_lead_through_others_go_with_what_they_led_to(store: ElasticsearchStore) -> None:
+    for order, ended in (("ended", 50), ("open", None)):
+        store.put_journey(a_journey(order, 50, ended), None)
+        store.bind(
+            [
+                Binding(f"reservation_id:{order}-r", f"payment_id:{order}-p", 10),
+                Binding(f"payment_id:{order}-p", f"order:{order}", 10),
+            ]
+        )
+    store.bind([Binding("refund_id:F", "rma_id:nobody", 10), Binding("refund_id:G", "rma_id:nobody", BEFORE)])
+    store.put_journey(Journey("return", "RMA-1", (), (), last_event_at=5), None)
+    store.bind([Binding("refund_id:H", "rma_id:RMA-1", 10)])
+    assert store.expire_all(BEFORE).bindings == 3
+    keys = {
+        f"{kind}:{order}-{kind[0]}"
+        for kind in ("payment_id", "reservation_id")
+        for order in ("ended", "open")
+    }
+    held = store.bindings_from(keys | {f"refund_id:{name}" for name in "FGH"})
+    assert {binding.key for binding in held} == {
+        "reservation_id:open-r",
+        "payment_id:open-p",
+        "refund_id:G",
+        "refund_id:H",
+    }
+
+
+def test_an_alias_stays_as_long_as_an_event_of_it_is_stored(store: ElasticsearchStore) -> None:
+    store.append([Event(id="e", timestamp=1, ingested=2, refs={"payment_id": "P"})])
+    store.bind([Binding("payment_id:P", "order:X", 1), Binding("reservation_id:R", "payment_id:P", 1)])
+    store.bind([Binding("shipment_id:S", "order:X", 1)])
+    assert store.expire_all(BEFORE).bindings == 1
+    assert store.bindings_from(["shipment_id:S"]) == []
 
 
 def test_closed_incidents_go_with_their_members_but_never_the_latest_episode(

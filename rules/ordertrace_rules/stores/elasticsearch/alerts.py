@@ -193,7 +193,7 @@ class ElasticsearchAlertStore:
 
     def _refresh(self) -> None:
         """Let searches see what every worker wrote."""
-        self._cluster.ask(lambda: self._cluster.client.indices.refresh(index=self._index))
+        self._cluster.refresh_now(self._index)
 
 
 # documents --------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from ordertrace_rules.errors import StoreUnavailable
-from ordertrace_rules.stores.elasticsearch.cluster import PAGE, Cluster, Hit
+from ordertrace_rules.stores.elasticsearch.cluster import PAGE, Cluster, Hit, PointInTimeLost
 from ordertrace_rules.times import HOUR, MINUTE, NS, format_instant, parse_instant
 
 REMEMBERED = 4  # cursors: the one to come, the present one, and those of readers beside
@@ -43,6 +43,7 @@ class Stream:
     index: str
     field: str
     query: Mapping[str, Any] | None = None  # of those documents only
+    ours: bool = False  # then it may be refreshed before it is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,10 @@ class StreamReader:
         reached = instant_of(cursor)
         handed = self._handed_out(cursor)
         back = self._look_back()
-        self._cluster.refresh(self._stream.index)
-        with self._point_in_time() as pit:
-            late = self._late(pit, reached, back, handed, limit) if reached is not None else []
-            new = list(self._read(pit, reached, until, limit - len(late)))
+        try:
+            late, new = self._read_both(reached, back, handed, limit, until)
+        except PointInTimeLost:  # nothing of it was handed out
+            late, new = self._read_both(reached, back, handed, limit, until)
         if not late and not new:
             return Reading((), cursor)
         instants = {_place(hit): _instant(hit) for hit in (*late, *new)}
@@ -92,6 +93,17 @@ class StreamReader:
         with self._point_in_time() as pit:
             span = {"lte": format_instant(until)}
             return list(self._search(pit, span, limit, source=True, order="desc"))
+
+    def _read_both(
+        self, reached: int | None, back: int, handed: Mapping[Place, int], limit: int, until: int | None
+    ) -> tuple[list[Hit], list[Hit]]:
+        if self._stream.ours:
+            # Shards are refreshed at different moments: without this a heartbeat may be seen before what it
+            # vouches for.
+            self._cluster.refresh_now(self._stream.index)
+        with self._point_in_time() as pit:
+            late = self._late(pit, reached, back, handed, limit) if reached is not None else []
+            return late, list(self._read(pit, reached, until, limit - len(late)))
 
     def _late(self, pit: str, reached: int, back: int, handed: Mapping[Place, int], limit: int) -> list[Hit]:
         """What arrived before the place that was reached, and was not handed out."""

@@ -22,6 +22,7 @@ from ordertrace_rules.settings import Settings
 from ordertrace_rules.stores.codec import DocumentError
 from ordertrace_rules.stores.database import chunks, plain
 from ordertrace_rules.stores.elasticsearch.indices import KINDS, event_stream, index_name
+from ordertrace_rules.stores.elasticsearch.refusals import has_lost_its_context, reason_of, said
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -30,7 +31,9 @@ BULK = 1_000  # documents in one request
 LONGEST_ID = 512  # bytes of an `_id`
 BUSY = (429, 502, 503, 504)
 PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before each further attempt, each with jitter
+FEW_PAUSES = PAUSES[:2]  # where somebody waits for the answer, or the next tick asks again
 REQUEST_TIMEOUT = 20.0  # seconds
+REFRESH_TIMEOUT = 3.0  # seconds: a red index answers after a minute, and a refresh that nobody awaits goes on
 SEARCH_TIMEOUT = "15s"
 PIT_KEPT = "1m"
 _VERSION = re.compile(r"[0-9]{1,19}\.[0-9]{1,19}")
@@ -50,6 +53,10 @@ def connect(settings: Settings) -> Elasticsearch:
     if settings.es_ca_certs is not None:
         options["ca_certs"] = str(settings.es_ca_certs)
     return Elasticsearch(settings.es_url, **options)
+
+
+class PointInTimeLost(StoreUnavailable):
+    """A point in time that expired, or was lost with its server: what was read by it has to be read anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +117,10 @@ class Cluster:
     def index(self, kind: str) -> str:
         return index_name(kind, self.namespace)
 
-    def require_setup(self) -> None:
+    def require_setup(self, pauses: Sequence[float] = PAUSES) -> None:
         """Raises StoreUnavailable where the stream or an index is not there."""
         names = [self.events, *(self.index(kind) for kind in KINDS)]
-        missing = [n for n in names if not self.ask(lambda n=n: self.client.indices.exists(index=n))]
+        missing = [n for n in names if not self.ask(lambda n=n: self.client.indices.exists(index=n), pauses)]
         if missing:
             raise StoreUnavailable(
                 f"Elasticsearch at {self.place} has no {', '.join(missing)}: run `ordertrace setup elasticsearch`, "
@@ -128,7 +135,9 @@ class Cluster:
             answer = self.ask(lambda chunk=chunk: self.client.mget(index=index, ids=chunk, realtime=True))
             for each in answer["docs"]:
                 if "error" in each:
-                    raise StoreUnavailable(f"{index} at {self.place} did not answer in full: {_reason(each)}")
+                    raise StoreUnavailable(
+                        f"{index} at {self.place} did not answer in full: {reason_of(each)}"
+                    )
                 if each["found"]:
                     found[each["_id"]] = _hit(each)
         return found
@@ -183,7 +192,10 @@ class Cluster:
 
     def backing_indices(self) -> list[str]:
         """The indices of the event stream."""
-        return sorted(self.ask(lambda: self.client.indices.get_mapping(index=self.events)))
+        answer = self.ask(lambda: self.client.indices.resolve_index(name=self.events))
+        return sorted(
+            name for stream in answer["data_streams"] for name in _listed(stream["backing_indices"])
+        )
 
     def refresh(self, index: str) -> None:
         """Let searches see what this process wrote; costs nothing where it wrote nothing since."""
@@ -192,11 +204,24 @@ class Cluster:
                 if index not in self._dirty:
                     return
                 self._dirty.discard(index)
-            try:
-                self.ask(lambda: self.client.indices.refresh(index=index))
-            except BaseException:
-                self.written(index)
-                raise
+            self._refresh(index)
+
+    def refresh_now(self, index: str) -> None:
+        """Let searches see what any process wrote before this call."""
+        with self._refreshing:
+            with self._dirty_lock:
+                self._dirty.discard(index)
+            self._refresh(index)
+
+    def _refresh(self, index: str) -> None:
+        client = self.client.options(request_timeout=REFRESH_TIMEOUT)
+        try:
+            answer = self.ask(lambda: client.indices.refresh(index=index), FEW_PAUSES)
+            if answer["_shards"]["failed"]:
+                raise StoreUnavailable(f"{index} at {self.place} was refreshed in part: try again")
+        except BaseException:
+            self.written(index)
+            raise
 
     def written(self, index: str) -> None:
         """Note that a search does not see all of our writes yet."""
@@ -265,32 +290,33 @@ class Cluster:
         left = [n for n, document in enumerate(documents) if _may_match(document.version)]
         for n in set(range(len(documents))) - set(left):
             done[n] = Written(documents[n].id, "")
-        for pause in (*PAUSES, None):
-            if not left:
-                break
+        for pause in (*PAUSES, None) if left else ():
             operations = [line for n in left for line in _operation(documents[n])]
             try:
                 answer = self.ask(lambda ops=operations: self.client.bulk(index=index, operations=ops))
             finally:  # a refresh that began before the answer may not have seen it
                 self.written(index)
-            busy: list[int] = []
+            busy: dict[int, str] = {}
             for n, item in zip(left, answer["items"], strict=True):
                 [result] = item.values()
                 if result["status"] in BUSY:
-                    busy.append(n)
+                    busy[n] = reason_of(result)
                 elif result["status"] == 409:
                     done[n] = Written(documents[n].id, "")
                 elif result["status"] == 400:
-                    done[n] = Written(documents[n].id, "", refused=_reason(result))
+                    done[n] = Written(documents[n].id, "", refused=reason_of(result))
                 elif result["status"] >= 300:
-                    raise StoreUnavailable(f"{index} at {self.place} does not write: {_reason(result)}")
+                    raise StoreUnavailable(f"{index} at {self.place} does not write: {reason_of(result)}")
                 else:
                     done[n] = Written(documents[n].id, _version(result), result["_index"])
-            left = busy
-            if left and pause is not None:
-                self._sleep(pause * random.uniform(0.5, 1.5))
-        if left:
-            raise StoreUnavailable(f"{index} at {self.place} is too busy to write: try again")
+            left = list(busy)
+            if not left:
+                break
+            if pause is None:
+                raise StoreUnavailable(
+                    f"{index} at {self.place} is too busy to write, try again: {busy[left[0]]}"
+                )
+            self._sleep(pause * random.uniform(0.5, 1.5))
         return [done[n] for n in range(len(documents))]
 
     def delete_by_query(self, index: str, query: Body) -> int:
@@ -311,14 +337,16 @@ class Cluster:
         """The address, for messages: without a user or a password."""
         return ", ".join(f"{n.scheme}://{n.host}:{n.port}" for n in (node.config for node in self._nodes()))
 
-    def ask(self, request: Callable[[], Any]) -> Any:
+    def ask(self, request: Callable[[], Any], pauses: Sequence[float] = PAUSES) -> Any:
         """Send a request, again where the cluster is busy. Raises StoreUnavailable with the way out."""
-        for pause in (*PAUSES, None):
+        for pause in (*pauses, None):
             try:
                 return request()
             except ApiError as error:
+                if has_lost_its_context(error):
+                    raise PointInTimeLost(said(error, self.place, ours=bool(self.namespace))) from error
                 if error.status_code not in BUSY or pause is None:
-                    raise StoreUnavailable(self._said(error)) from error
+                    raise StoreUnavailable(said(error, self.place, ours=bool(self.namespace))) from error
             except TransportError as error:
                 if pause is None:
                     raise StoreUnavailable(
@@ -327,16 +355,6 @@ class Cluster:
                     ) from error
             self._sleep(pause * random.uniform(0.5, 1.5))
         raise AssertionError("unreachable")
-
-    def _said(self, error: ApiError) -> str:
-        said = f"Elasticsearch at {self.place} says {error.status_code}: {_api_reason(error)}"
-        if error.status_code == 401:
-            return f"{said}; set es_username and es_password, or es_api_key"
-        if error.status_code == 403:
-            return f"{said}; docs/elasticsearch-setup.md lists the privileges that its user needs"
-        if error.status_code == 404 and self.namespace:
-            return f"{said}; run `ordertrace setup elasticsearch`"
-        return said
 
     def _nodes(self) -> list[Any]:
         return list(self.client.transport.node_pool.all())
@@ -347,6 +365,11 @@ def each_of(values: Collection[T], size: int = 10_000) -> Iterator[list[T]]:
     listed = list(values)
     for start in range(0, len(listed), size):
         yield listed[start : start + size]
+
+
+def _listed(names: str | list[str]) -> list[str]:
+    """A list of one may be written as that one."""
+    return [names] if isinstance(names, str) else names
 
 
 def _operation(document: Write) -> tuple[Body, Mapping[str, Any]]:
@@ -369,13 +392,3 @@ def _hit(each: Mapping[str, Any]) -> Hit:
 
 def _version(each: Mapping[str, Any]) -> str:
     return f"{each['_seq_no']}.{each['_primary_term']}" if "_seq_no" in each else ""
-
-
-def _reason(answer: Mapping[str, Any]) -> str:
-    error: Any = answer.get("error")
-    return f"{error.get('type')}: {error.get('reason')}" if isinstance(error, dict) else str(error)  # pyright: ignore[reportUnknownMemberType]
-
-
-def _api_reason(error: ApiError) -> str:
-    body: Any = error.body
-    return _reason(cast(Mapping[str, Any], body)) if isinstance(body, dict) else str(error.message)

@@ -1,20 +1,19 @@
 """Take a namespace out of a cluster again: what a demo or a test made. Templates and pipeline stay."""
 
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import Elasticsearch
 
-from ordertrace_rules.stores.elasticsearch.indices import KINDS, event_stream, index_name
+from ordertrace_rules.stores.elasticsearch.cluster import Cluster
+from ordertrace_rules.stores.elasticsearch.indices import KINDS
 
 
 def remove(client: Elasticsearch, namespace: str) -> None:
-    """Delete the events and all that was made of them. Raises elasticsearch.ApiError and TransportError."""
-    stream = event_stream(namespace)
+    """Delete the events and all that was made of them, however busy the cluster is. Raises StoreUnavailable."""
+    cluster = Cluster(client, namespace)
+    lenient = client.options(ignore_status=(400, 404))
     for kind in KINDS:
-        client.options(ignore_status=404).indices.delete(index=index_name(kind, namespace))
-    try:
-        client.options(ignore_status=404).indices.delete_data_stream(name=stream)
-    except ApiError as error:
-        if error.status_code != 400:
-            raise
+        cluster.ask(lambda kind=kind: lenient.indices.delete(index=cluster.index(kind)))
+    cluster.ask(lambda: lenient.indices.delete_data_stream(name=cluster.events))
+    if cluster.ask(lambda: client.indices.exists(index=cluster.events)):
         # A server without the data stream API keeps an empty stream.
-        client.indices.refresh(index=stream)
-        client.delete_by_query(index=stream, query={"match_all": {}}, conflicts="proceed", refresh=True)
+        cluster.refresh_now(cluster.events)
+        cluster.delete_by_query(cluster.events, {"match_all": {}})

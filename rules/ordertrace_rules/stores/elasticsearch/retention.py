@@ -4,14 +4,13 @@ Journeys of orders that ended go once nothing was heard of them for long, and wi
 more. Each step may be repeated; a crash in between leaves something to delete for the next run, nothing wrong.
 """
 
-from collections.abc import Iterable
-
-from ordertrace_rules.aliases import ORDER, kind_of, value_of
+from ordertrace_rules.aliases import MAX_HOPS, value_of
 from ordertrace_rules.stores.codec import decode
 from ordertrace_rules.stores.database import whole
 from ordertrace_rules.stores.elasticsearch.cluster import Body, Cluster, each_of
+from ordertrace_rules.stores.elasticsearch.templates import KEYS
 from ordertrace_rules.stores.protocol import Presence
-from ordertrace_rules.stores.retention import Expired
+from ordertrace_rules.stores.retention import Expired, closure
 
 EVERYTHING = 1 << 31
 _PAGE = 5_000
@@ -90,27 +89,63 @@ class _Run:
         return latest.source["episode"]
 
     def bindings(self) -> int:
-        """Aliases of orders of which nothing is known any more."""
+        """Aliases that lead to nothing that is known any more, and of which no event is left."""
         index = self._cluster.index("bindings")
-        hits = self._cluster.search(
-            index,
-            _filters(self.older("since"), {"prefix": {"target": f"{ORDER}:"}}),
-            [{"id": "asc"}],
-            EVERYTHING,
-        )
+        hits = self._cluster.search(index, _filters(self.older("since")), [{"id": "asc"}], EVERYTHING)
         deleted = 0
         for chunk in each_of(hits, _PAGE):
-            orders = {value_of(h.source["target"]) for h in chunk if kind_of(h.source["target"]) == ORDER}
-            known = self._known(orders)
-            free = [h.id for h in chunk if value_of(h.source["target"]) not in known]
+            reached = self._reached({h.source["target"] for h in chunk})
+            live = self._live({key for keys in reached.values() for key in keys})
+            told = self._told({h.source[column] for h in chunk for column in ("key", "target")})
+            free = [
+                h.id
+                for h in chunk
+                if not told & {h.source["key"], h.source["target"]} and not live & reached[h.source["target"]]
+            ]
             if free:
                 deleted += self.delete("bindings", {"ids": {"values": free}})
         return deleted
 
-    def _known(self, orders: Iterable[str]) -> set[str]:
-        query: Body = {"terms": {"order_ids": sorted(orders)}}
-        hits = self._cluster.search(self._cluster.index("journeys"), query, [{"id": "asc"}], EVERYTHING)
-        return {order_id for hit in hits for order_id in hit.source["order_ids"]}
+    def _reached(self, keys: set[str]) -> dict[str, set[str]]:
+        """For each key all keys that it may lead to, itself among them, whatever the time."""
+        leads_to: dict[str, set[str]] = {key: set() for key in keys}
+        frontier = keys
+        for _ in range(MAX_HOPS):
+            for chunk in each_of(frontier):
+                query: Body = {"terms": {"key": chunk}}
+                index = self._cluster.index("bindings")
+                for hit in self._cluster.search(index, query, [{"id": "asc"}], EVERYTHING):
+                    leads_to[hit.source["key"]].add(hit.source["target"])
+            frontier = {target for key in frontier for target in leads_to[key]} - leads_to.keys()
+            leads_to.update((key, set[str]()) for key in frontier)
+        return {key: closure(key, leads_to) for key in keys}
+
+    def _live(self, keys: set[str]) -> set[str]:
+        """Those of the keys whose value a journey has for its order, its subject or a ref."""
+        live: set[str] = set()
+        for chunk in each_of(keys, _PAGE):
+            values = sorted({value_of(key) for key in chunk})
+            query: Body = {
+                "bool": {
+                    "should": [{"terms": {column: values}} for column in ("order_ids", "subject", "values")]
+                }
+            }
+            found: set[str] = set()
+            for hit in self._cluster.search(
+                self._cluster.index("journeys"), query, [{"id": "asc"}], EVERYTHING
+            ):
+                found.update((hit.source["subject"], *hit.source["order_ids"], *hit.source["values"]))
+            live |= {key for key in chunk if value_of(key) in found}
+        return live
+
+    def _told(self, keys: set[str]) -> set[str]:
+        """Those of the keys under which an event is stored."""
+        told: set[str] = set()
+        for chunk in each_of(keys, _PAGE):
+            present: Body = {"keys": {"terms": {"field": KEYS, "include": chunk, "size": len(chunk)}}}
+            answer = self._cluster.aggregate(self._cluster.events, {"terms": {KEYS: chunk}}, present)
+            told |= {bucket["key"] for bucket in answer["keys"]["buckets"]}
+        return told
 
     def presences(self) -> None:
         """Instances that ended long ago. One that fell silent stays a question until others followed it."""

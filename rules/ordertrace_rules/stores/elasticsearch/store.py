@@ -39,6 +39,7 @@ from ordertrace_rules.stores.elasticsearch.event_documents import (
     read_event,
     safe_document,
 )
+from ordertrace_rules.stores.elasticsearch.indices import KINDS
 from ordertrace_rules.stores.elasticsearch.member_counts import count_members
 from ordertrace_rules.stores.elasticsearch.memory_of_reads import Memory
 from ordertrace_rules.stores.elasticsearch.retention import expire
@@ -57,6 +58,7 @@ from ordertrace_rules.times import format_instant
 from ordertrace_rules.vocabulary import Binding, Incident, Journey, Member, MemberStatus
 
 T = TypeVar("T")
+LEASES = "lease:"  # what the names of leases begin with, see `scheduler`
 EVERYTHING = 1 << 31
 MOST_TERMS = 10_000  # keys in one query
 _POSITION: Sequence[Body] = (
@@ -75,9 +77,10 @@ class ElasticsearchStore:
 
     def __init__(self, cluster: Cluster, overlap: Overlap | None = None) -> None:
         self.cluster = cluster
-        by_arrival = Stream(cluster.events, ARRIVED)
+        by_arrival = Stream(cluster.events, ARRIVED, ours=True)
         self._arrivals = StreamReader(cluster, by_arrival, overlap or Overlap(), time.monotonic_ns)
-        self._backing: set[str] = set()  # indices of the stream that hold events, as far as known
+        self._backing: set[str] = set()  # the indices of the stream, as of the last append
+        self._own_leases: dict[str, Version] = {}  # as this process wrote them last
         self._seen: set[tuple[str, str]] = set()
         self._read_events: Memory[str, list[Event]] = Memory()
         self._read_bindings: Memory[tuple[str, str], list[Binding]] = Memory()
@@ -120,17 +123,18 @@ class ElasticsearchStore:
         written = self.cluster.write(self.cluster.events, writes, may_refuse=True)
         refused = [Write(each.id, safe_document(distinct[each.id])) for each in written if each.refused]
         written += self.cluster.write(self.cluster.events, refused)
-        self._backing |= {each.index for each in written if each.index}
         self._read_events.clear()
         new = sum(bool(each.version) for each in written)
         return Appended(new, len(events) - new)
 
     def _in_older_indices(self, ids: Sequence[str]) -> set[str]:
         """An `_id` is unique within one index of a stream: after a rollover the older ones have to be asked."""
-        if not self._backing:
-            self._backing |= set(self.cluster.backing_indices())
-        if len(self._backing) < 2:
+        backing = set(self.cluster.backing_indices())
+        if len(backing) < 2:
             return set()
+        if backing != self._backing:  # what was written shortly before a rollover is seen by no search yet
+            self.cluster.refresh_now(self.cluster.events)
+            self._backing = backing
         query: Body = {"ids": {"values": list(ids)}}
         hits = self.cluster.search(
             self.cluster.events, query, [{"event.id": "asc"}], EVERYTHING, fresh=False, source=False
@@ -148,8 +152,7 @@ class ElasticsearchStore:
     def freshen(self) -> bool:
         """What Fluentd or another worker wrote within the refresh interval is seen then too."""
         for index in (self.cluster.events, self._bindings_index):
-            self.cluster.written(index)
-            self.cluster.refresh(index)
+            self.cluster.refresh_now(index)
         self._read_events.clear()
         self._read_bindings.clear()
         return True
@@ -401,11 +404,18 @@ class ElasticsearchStore:
 
     def checkpoint(self, name: str) -> Versioned[str] | None:
         hits = self.cluster.get(self._state, [document_id(f"checkpoint:{name}")])
-        return next((Versioned(hit.source["value"], hit.version) for hit in hits.values()), None)
+        held = next((Versioned(hit.source["value"], hit.version) for hit in hits.values()), None)
+        if name.startswith(LEASES) and held and self._own_leases.get(name) != held.version:
+            for kind in KINDS:  # whoever had it may have written until just now
+                self.cluster.written(self.cluster.index(kind))
+        return held
 
     def put_checkpoint(self, name: str, value: str, version: Version | None) -> Version:
         document = {"kind": "checkpoint", "id": plain(name), "value": value}
-        return self._put(self._state, f"checkpoint:{name}", document, version)
+        new = self._put(self._state, f"checkpoint:{name}", document, version)
+        if name.startswith(LEASES):
+            self._own_leases[name] = new
+        return new
 
     def close(self) -> None:
         self.cluster.client.close()
