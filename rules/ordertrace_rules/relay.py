@@ -6,7 +6,7 @@ trimmed from its incident, by compare-and-set. A crash in between repeats the fi
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ordertrace_alerting.vocabulary import Signal
 from ordertrace_rules.catalogue import Catalogue
@@ -14,7 +14,7 @@ from ordertrace_rules.errors import Conflict, OrdertraceError
 from ordertrace_rules.guide import build_guide
 from ordertrace_rules.kibana import NO_KIBANA, Kibana
 from ordertrace_rules.rendering.json import guide_document
-from ordertrace_rules.rendering.markdown import render_markdown
+from ordertrace_rules.rendering.templates import BUILT_IN, GuideTemplates
 from ordertrace_rules.stores.protocol import Store
 from ordertrace_rules.vocabulary import (
     LANGUAGES,
@@ -40,6 +40,7 @@ def relay(
     base_url: str,
     now: int,
     kibana: Kibana = NO_KIBANA,
+    templates: GuideTemplates = BUILT_IN,
 ) -> int:
     """Hand every waiting transition to `accept`, which is durable on return. Returns how many there were."""
     relayed = 0
@@ -49,7 +50,8 @@ def relay(
         playbook = playbooks.get(incident.playbook) or _gone(incident)
         try:
             guide = guide_of(store, catalogue, incident, playbook, base_url, now, kibana)
-            signals = [_signal(incident, playbook, transition, guide) for transition in incident.transitions]
+            bodies = _bodies(guide, templates)
+            signals = [_signal(incident, playbook, step, guide, bodies) for step in incident.transitions]
         except OrdertraceError:
             raise
         except Exception:
@@ -104,7 +106,24 @@ def _gone(incident: Incident) -> Playbook:
     )
 
 
-def _signal(incident: Incident, playbook: Playbook, transition: Transition, guide: Guide) -> Signal:
+@dataclass(frozen=True, slots=True)
+class _Bodies:
+    """The guide in Markdown by language, without raw log lines and with them."""
+
+    counted: Mapping[str, str]
+    raw: Mapping[str, str]
+
+
+def _bodies(guide: Guide, templates: GuideTemplates) -> _Bodies:
+    def by_language(raw_lines: bool) -> Mapping[str, str]:
+        return {each: templates.render("markdown", guide, each, raw_lines=raw_lines) for each in LANGUAGES}
+
+    return _Bodies(by_language(False), by_language(True))
+
+
+def _signal(
+    incident: Incident, playbook: Playbook, transition: Transition, guide: Guide, bodies: _Bodies
+) -> Signal:
     return Signal(
         id=f"{incident.id}:{transition.number}",
         incident=incident.id,
@@ -120,8 +139,8 @@ def _signal(incident: Incident, playbook: Playbook, transition: Transition, guid
             "owner": playbook.owner,
         },
         title={language: in_language(guide.title, language) for language in LANGUAGES},
-        body={language: render_markdown(guide, language) for language in LANGUAGES},
-        raw_body={language: render_markdown(guide, language, raw_lines=True) for language in LANGUAGES},
+        body=bodies.counted,
+        raw_body=bodies.raw,
         url=guide.url,
         payload=guide_document(guide),
     )

@@ -23,6 +23,7 @@ from ordertrace_rules.intake.mapping import Mappings
 from ordertrace_rules.intake.mapping_file import load_mappings
 from ordertrace_rules.kibana import site_kibana
 from ordertrace_rules.relay import relay
+from ordertrace_rules.rendering.templates import BUILT_IN, GuideTemplates
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.slices import WHOLE, Share
@@ -46,6 +47,7 @@ class Service:
     alerts: Pipeline
     clock: Clock
     foreign_indices: Sequence[ForeignIndexReader] = ()
+    templates: GuideTemplates = BUILT_IN
     pulse: Pulse = field(default_factory=Pulse)  # of the ticks
     alert_pulse: Pulse = field(default_factory=Pulse)  # of the deliveries
 
@@ -61,6 +63,7 @@ class Service:
             self.settings.public_url,
             self.clock.now(),
             site_kibana(self.settings),
+            self.templates,
         )
         return report
 
@@ -70,6 +73,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
     """Open the stores and wire the parts; close the stores at the end. Raises ConfigError, StoreUnavailable."""
     clock = clock or SystemClock()
     catalogue = site_catalogue(settings)
+    templates = GuideTemplates(settings.guide_templates)
     opened = open_store(settings)
     alert_store = open_alert_store(settings)
     config = alerting_config(settings.alerting)
@@ -86,6 +90,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
             alerts=Pipeline(config, alert_store, build_senders(config), clock.now),
             clock=clock,
             foreign_indices=readers,
+            templates=templates,
         )
     finally:
         for reader in readers:

@@ -205,6 +205,11 @@ SETTINGS: tuple[Field, ...] = (
         "by kind of ref: how its values lead to orders",
         default={},
     ),
+    Field(
+        "guide_templates",
+        Location(),
+        "a directory with the site's own guide.html, guide.md or guide.txt",
+    ),
     Field("language", String(choices=LANGUAGES), "the language of pages, guides and messages", default="en"),
     Field("retention", Duration(), "how long events are kept", default="90d"),
     Field("alerting", Raw(), "targets and routes: who is told what, see alerting.md", default={}),

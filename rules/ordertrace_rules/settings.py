@@ -111,6 +111,7 @@ class Settings:
     foreign_indices: tuple[ForeignIndex, ...]
     completeness: CompletenessRules
     alias_kinds: Mapping[str, AliasKind]
+    guide_templates: Path | None
     language: Literal["en", "zh"]
     retention: int
     alerting: Mapping[str, Any] = field(repr=False)  # sound, as written; `alerting_config` makes it objects

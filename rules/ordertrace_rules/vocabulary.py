@@ -459,6 +459,7 @@ class Line:
     owner: str = ""
     href: str = ""
     log_lines: tuple[str, ...] = ()  # raw lines: pages show them, chat only where the site opts in
+    aside: bool = False  # a page folds it away behind the others of its section
 
 
 @dataclass(frozen=True, slots=True)

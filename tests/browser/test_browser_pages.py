@@ -13,6 +13,7 @@ PATHS = [
     "/incidents/paid_not_reserved-1",
     "/orders/SO-1",
     "/orders/OK-1",
+    "/incidents/paid_not_reserved-1/orders",
     "/incidents?state=all",
     "/search?q=SO",
     "/sign-in",

@@ -138,7 +138,9 @@ def test_it_says_how_many_since_when_how_much_where_and_who() -> None:
 def test_orders_link_to_their_pages_whatever_their_ids_hold() -> None:
     orders = next(s for s in build().sections if s.id == "orders")
     assert orders.lines[0].href == "http://h:1/orders/SO%2F0%20%3F"
-    assert "27 more" in orders.lines[-1].text["en"]
+    assert "27 more" in orders.lines[-2].text["en"]
+    assert orders.lines[-1].text["en"] == "The list of all 37, with filters and as CSV."
+    assert orders.lines[-1].href == "http://h:1/incidents/paid_not_reserved-1/orders"
     assert build().url == "http://h:1/incidents/paid_not_reserved-1"
 
 

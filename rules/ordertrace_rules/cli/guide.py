@@ -1,6 +1,7 @@
 """`ordertrace guide ID`: an incident's troubleshooting guide on the terminal."""
 
 import json
+from typing import cast
 
 import click
 from rich.console import Console
@@ -10,9 +11,8 @@ from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.kibana import site_kibana
 from ordertrace_rules.relay import guide_of
 from ordertrace_rules.rendering.json import guide_document
-from ordertrace_rules.rendering.markdown import render_markdown
+from ordertrace_rules.rendering.templates import Form
 from ordertrace_rules.rendering.terminal import print_guide
-from ordertrace_rules.rendering.text import render_text
 from ordertrace_rules.service import Service
 from ordertrace_rules.vocabulary import LANGUAGES, Guide
 
@@ -21,7 +21,11 @@ from ordertrace_rules.vocabulary import LANGUAGES, Guide
 @click.argument("incident")
 @click.option("--language", type=click.Choice(LANGUAGES), help="Default: the site's.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "html", "json"]),
+    default="text",
+    show_default=True,
 )
 @click.pass_obj
 def guide(context: Context, incident: str, language: str | None, form: str) -> None:
@@ -39,12 +43,10 @@ def guide(context: Context, incident: str, language: str | None, form: str) -> N
         console = Console()
         if form == "json":
             click.echo(json.dumps(guide_document(written), ensure_ascii=False, indent=2))
-        elif form == "markdown":
-            click.echo(render_markdown(written, language, raw_lines=True))
-        elif console.is_terminal:
+        elif form == "text" and console.is_terminal:
             print_guide(written, language, console)
         else:
-            click.echo(render_text(written, language), nl=False)
+            click.echo(service.templates.render(cast(Form, form), written, language), nl=False)
 
 
 def _guide(service: Service, incident_id: str) -> Guide:

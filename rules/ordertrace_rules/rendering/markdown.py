@@ -60,13 +60,13 @@ def _lines(guide: Guide, language: str, raw_lines: bool) -> Iterator[str]:
             yield from _item(section, place, line, language, raw_lines)
     if guide.url:
         yield ""
-        yield _link(in_language(say("full_guide"), language), guide.url)
+        yield link(in_language(say("full_guide"), language), guide.url)
 
 
 def _item(section: Section, place: int, line: Line, language: str, raw_lines: bool) -> Iterator[str]:
     mark = f"{place}." if section.numbered else "-"
     text = in_language(line.text, language)
-    shown = _link(text, line.href) if line.href else escape(text)
+    shown = link(text, line.href) if line.href else escape(text)
     owner = f" ({in_language(say('owner'), language)}: {escape(line.owner)})" if line.owner else ""
     yield f"{mark} {shown}{owner}"
     if raw_lines:
@@ -74,8 +74,8 @@ def _item(section: Section, place: int, line: Line, language: str, raw_lines: bo
             yield f"  - {escape(log_line)}"
 
 
-def _link(text: str, href: str) -> str:
-    """A link, where the address is one that a browser may open; else the text alone."""
+def link(text: str, href: str) -> str:
+    """Text as a link, where the address is one that a browser may open; else the text alone."""
     parts = urlsplit(href)
     if parts.scheme not in ("http", "https") or any(c in href for c in "()<> \n\"'\\"):
         return escape(text)
@@ -83,8 +83,8 @@ def _link(text: str, href: str) -> str:
 
 
 def _tail(guide: Guide, language: str) -> str:
-    link = f" {_link(in_language(say('full_guide'), language), guide.url)}" if guide.url else ""
-    return f"\n… {escape(in_language(say('cut'), language))}{link}\n"
+    leading = f" {link(in_language(say('full_guide'), language), guide.url)}" if guide.url else ""
+    return f"\n… {escape(in_language(say('cut'), language))}{leading}\n"
 
 
 def _cut(blocks: Iterable[str], tail: str, limit: int) -> str:

@@ -12,11 +12,10 @@ from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.kibana import site_kibana
 from ordertrace_rules.relay import guide_of
 from ordertrace_rules.rendering.json import guide_document
-from ordertrace_rules.rendering.markdown import render_markdown
-from ordertrace_rules.rendering.text import render_text
+from ordertrace_rules.rendering.templates import Form
 from ordertrace_rules.service import Service
 from ordertrace_rules.trace import as_pasted, trace_document, trace_order
-from ordertrace_rules.vocabulary import LANGUAGES, Incident, MemberStatus
+from ordertrace_rules.vocabulary import LANGUAGES, MemberStatus
 from ordertrace_rules.web.documents import (
     incident_document,
     kept_aside_document,
@@ -25,6 +24,7 @@ from ordertrace_rules.web.documents import (
     process_document,
     pulse_document,
 )
+from ordertrace_rules.web.found import found_incident
 from ordertrace_rules.web.openapi import openapi_document
 
 PREFIX = "/api/v1"
@@ -34,6 +34,7 @@ SAMPLE = 20  # members shown with their incident
 LONGEST_NAME = 100  # characters of who acknowledges
 
 INCIDENT_STATES = ("open", "acknowledged", "resolved", "withdrawn")
+CONTENT_TYPES: dict[Form, str] = {"markdown": "text/markdown", "text": "text/plain", "html": "text/html"}
 MEMBER_STATES = ("open", "resolved", "withdrawn")
 
 
@@ -62,14 +63,14 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
 
     @blueprint.get("/incidents/<incident_id:incident_id>")
     def incident(incident_id: str) -> dict[str, Any]:
-        found = _incident(service, incident_id)
+        found = found_incident(service, incident_id)
         members = service.store.members(found.id, limit=SAMPLE)
         document = incident_document(found, playbooks.get(found.playbook))
         return {**document, "members": [member_document(m) for m in members]}
 
     @blueprint.get("/incidents/<incident_id:incident_id>/members")
     def members(incident_id: str) -> dict[str, Any]:
-        found = _incident(service, incident_id)
+        found = found_incident(service, incident_id)
         states = cast(tuple[MemberStatus, ...], _states(MEMBER_STATES))
         limit = _limit()
         rows = service.store.members(found.id, states, limit + 1, request.args.get("after", ""))
@@ -78,8 +79,8 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
 
     @blueprint.get("/incidents/<incident_id:incident_id>/guide")
     def guide(incident_id: str) -> Response:
-        found = _incident(service, incident_id)
-        form = _choice("format", ("json", "markdown", "text"))
+        found = found_incident(service, incident_id)
+        form = _choice("format", ("json", "markdown", "text", "html"))
         language = _choice("language", (service.settings.language, *LANGUAGES))
         playbook = playbooks.get(found.playbook)
         if playbook is None:
@@ -91,15 +92,14 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
         )
         if form == "json":
             return jsonify(guide_document(written))
-        if form == "markdown":
-            text = render_markdown(written, language, raw_lines=True)
-            return Response(text, content_type="text/markdown; charset=utf-8")
-        return Response(render_text(written, language), content_type="text/plain; charset=utf-8")
+        kind = cast(Form, form)
+        text = service.templates.render(kind, written, language)
+        return Response(text, content_type=f"{CONTENT_TYPES[kind]}; charset=utf-8")
 
     @blueprint.post("/incidents/<incident_id:incident_id>/acknowledge")
     def acknowledge_incident(incident_id: str) -> dict[str, Any]:
         by = name_of_person(_json_object().get("by"))
-        found = _incident(service, incident_id)
+        found = found_incident(service, incident_id)
         try:
             changed = acknowledge(service.store, found.id, by, service.clock.now())
         except OrdertraceError as error:
@@ -162,13 +162,6 @@ def _add_inner_life(blueprint: Blueprint, service: Service) -> None:
             "by_reason": service.store.count_kept_aside(),
             "records": [kept_aside_document(record) for record in records],
         }
-
-
-def _incident(service: Service, incident_id: str) -> Incident:
-    versioned = service.store.incident(incident_id)
-    if versioned is None:
-        raise NotFound(f"There is no incident “{incident_id}”.")
-    return versioned.value
 
 
 def _json_object() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from flask import Flask
 
 from ordertrace_rules.intake.http import events_blueprint
 from ordertrace_rules.intake.otlp import otlp_blueprint
+from ordertrace_rules.rendering.visible import visible
 from ordertrace_rules.service import Service
 from ordertrace_rules.web.access import Access
 from ordertrace_rules.web.api import api_blueprint
@@ -16,7 +17,6 @@ from ordertrace_rules.web.metrics import metrics_blueprint
 from ordertrace_rules.web.pages import pages_blueprint
 from ordertrace_rules.web.problems import register_problems
 from ordertrace_rules.web.routes import IncidentId, OrderId
-from ordertrace_rules.web.visible import visible
 
 MAX_BODY = 16 * 1024 * 1024
 """The largest request that is read, in bytes; a sender of events posts more in several requests."""

@@ -73,10 +73,10 @@ def _incident_paths() -> dict[str, Json]:
                     *of_incident,
                     _query(
                         "format",
-                        {"enum": ["json", "markdown", "text"], "default": "json"},
+                        {"enum": ["json", "markdown", "text", "html"], "default": "json"},
                         "How it is written.",
                     ),
-                    _query("language", {"enum": ["en", "zh"]}, "Of markdown and text. Default: the site's."),
+                    _query("language", {"enum": ["en", "zh"]}, "Of all but json. Default: the site's."),
                 ],
                 {
                     "200": {
@@ -85,6 +85,7 @@ def _incident_paths() -> dict[str, Json]:
                             "application/json": {"schema": _ref("Guide")},
                             "text/markdown": {"schema": {"type": "string"}},
                             "text/plain": {"schema": {"type": "string"}},
+                            "text/html": {"schema": {"type": "string"}},
                         },
                     },
                     "400": _PROBLEM,

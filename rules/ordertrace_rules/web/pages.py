@@ -5,25 +5,28 @@ Made on the server; they refresh by ETag.
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, g, make_response, redirect, render_template, request, session
+from markupsafe import Markup
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from ordertrace_rules.errors import OrdertraceError
-from ordertrace_rules.guide import WORDS_SHOWN
 from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.kibana import CohortUrl, site_kibana
 from ordertrace_rules.relay import guide_of, journeys_of
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import MINUTE, format_instant
 from ordertrace_rules.trace import Trace, as_pasted, orders_meant, trace_order
-from ordertrace_rules.vocabulary import Incident, Member, Playbook, Text, in_language
+from ordertrace_rules.vocabulary import Guide, Incident, Member, Playbook, Text, in_language
 from ordertrace_rules.web.access import check_form, form_token
 from ordertrace_rules.web.api import INCIDENT_STATES, name_of_person
+from ordertrace_rules.web.cohort import add_cohort
+from ordertrace_rules.web.found import found_incident
 from ordertrace_rules.web.gantt import gantt
 from ordertrace_rules.web.language import duration_text, say, sentences, tick_text, time_text
 from ordertrace_rules.web.order_sentence import order_sentence
@@ -57,14 +60,16 @@ def pages_blueprint(service: Service) -> Blueprint:
 
     @blueprint.get("/incidents/<incident_id:incident_id>")
     def incident(incident_id: str) -> AnyResponse:
-        found = _incident(service, incident_id)
+        found = found_incident(service, incident_id)
         return _live(service, partial(_incident_page, service, found))
+
+    add_cohort(blueprint, service)
 
     @blueprint.post("/incidents/<incident_id:incident_id>/acknowledge")
     def acknowledge_incident(incident_id: str) -> AnyResponse:
         check_form()
         by = name_of_person(request.form.get("by"))
-        found = _incident(service, incident_id)
+        found = found_incident(service, incident_id)
         try:
             acknowledge(service.store, found.id, by, service.clock.now())
         except OrdertraceError as error:
@@ -117,16 +122,21 @@ def _incident_page(service: Service, incident: Incident) -> str:
     members = service.store.members(incident.id, ("open",), MEMBERS) or service.store.members(
         incident.id, limit=MEMBERS
     )
-    last_words = len(incident.diagnosis.last_words) if incident.diagnosis is not None else 0
     return render_template(
         "incident.html",
         incident=incident,
         playbook=playbook,
         guide=guide,
         members=members,
-        last_words=min(last_words, WORDS_SHOWN),
+        guide_html=Markup(_guide_html(service, guide)) if guide is not None else "",
         searched=_search_of_members(service, incident, playbook, members),
     )
+
+
+def _guide_html(service: Service, guide: Guide) -> str:
+    """The page lists the orders itself, with what it knows of each."""
+    sections = tuple(section for section in guide.sections if section.id != "orders")
+    return service.templates.render("html", replace(guide, sections=sections), g.language)
 
 
 def _order_page(service: Service, order_id: str) -> str:
@@ -184,13 +194,6 @@ def _live(service: Service, render: Callable[[], str]) -> AnyResponse:
     g.etag = etag
     response.set_data(render())
     return response
-
-
-def _incident(service: Service, incident_id: str) -> Incident:
-    versioned = service.store.incident(incident_id)
-    if versioned is None:
-        raise NotFound(f"There is no incident “{incident_id}”.")
-    return versioned.value
 
 
 def _words(service: Service) -> dict[str, Any]:

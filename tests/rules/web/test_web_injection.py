@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordertrace_rules.event import Event
+from ordertrace_rules.rendering.visible import visible
 from ordertrace_rules.web.pages import safe_href
 from ordertrace_rules.web.routes import order_path
-from ordertrace_rules.web.visible import visible
 
 NASTY = [
     "<script>alert(1)</script>",
