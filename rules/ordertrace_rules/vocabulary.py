@@ -36,6 +36,10 @@ TransitionKind = Literal[
 ]
 
 
+FeedbackVerdict = Literal["right", "wrong_cause", "not_a_problem"]
+FEEDBACK_VERDICTS: tuple[FeedbackVerdict, ...] = ("right", "wrong_cause", "not_a_problem")
+
+
 def in_language(text: Text, language: str) -> str:
     """The sentence in `language`, else in English."""
     return text.get(language) or text.get("en") or next(iter(text.values()), "")
@@ -335,6 +339,17 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person said of an incident: `cause` is the service that it was, where the guide named another."""
+
+    verdict: FeedbackVerdict
+    by: str
+    at: int
+    cause: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     id: str
     playbook: str
@@ -365,6 +380,7 @@ class Incident:
     diagnosed_at: int | None = None
     diagnosed_count: int = 0  # open members when it was diagnosed
     proposals: tuple[ProposedAction, ...] = ()  # what a person may approve now
+    feedback: tuple[Feedback, ...] = ()  # one of each person, the latest last
     transitions: tuple[Transition, ...] = ()  # not yet relayed
     next_transition: int = 1
 

@@ -14,6 +14,7 @@ PATHS = [
     "/orders/SO-1",
     "/orders/OK-1",
     "/incidents/paid_not_reserved-1/orders",
+    "/playbooks",
     "/incidents?state=all",
     "/search?q=SO",
     "/sign-in",
@@ -101,9 +102,26 @@ def test_a_page_shows_news_by_itself_and_keeps_what_was_opened(site, open_page) 
 
 def test_a_page_is_left_alone_while_somebody_types(site, open_page) -> None:
     page = open_page(f"{site.url}/incidents/paid_not_reserved-1")
-    page.locator("input[name=by]").fill("Li Wei")
+    page.locator(".acknowledge input[name=by]").fill("Li Wei")
     page.get_by_role("button", name="I take this on").click()
     page.get_by_text("Acknowledged by Li Wei").first.wait_for()
+
+
+def test_what_was_typed_into_each_of_two_forms_outlives_a_refresh(site, open_page) -> None:
+    page = open_page(f"{site.url}/incidents/paid_not_reserved-1")
+    page.locator(".acknowledge input[name=by]").fill("Li Wei")
+    form = page.locator(".feedback form")
+    form.locator("input[name=by]").fill("Zhang San")
+    form.locator("select").select_option("wrong_cause")
+    page.evaluate("document.activeElement.blur()")
+    site.scene.says("inventory", "inventory.reserved", 3 * 3600 * 10**9, order__id="SO-1")
+    site.scene.service.tick()
+    page.get_by_text("5 orders affected").first.wait_for(timeout=15_000)
+    assert page.locator(".acknowledge input[name=by]").input_value() == "Li Wei"
+    assert form.locator("input[name=by]").input_value() == "Zhang San"
+    form.get_by_role("button").click()
+    page.locator(".feedback li").wait_for()
+    assert "wrong cause" in page.locator(".feedback li").inner_text()
 
 
 def test_nothing_in_an_order_runs(site, open_page) -> None:

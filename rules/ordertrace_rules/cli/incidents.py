@@ -1,4 +1,4 @@
-"""`ordertrace incidents`: what is open, and `incidents ack ID` to say that somebody is on it."""
+"""`ordertrace incidents`: what is open; `ack` says that somebody is on it, `feedback` whether it was right."""
 
 import getpass
 import json
@@ -10,11 +10,12 @@ from rich.text import Text
 
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console
+from ordertrace_rules.feedback import checked_feedback, give_feedback
 from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.rendering.plain import plain
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import format_instant
-from ordertrace_rules.vocabulary import LANGUAGES, Incident, in_language
+from ordertrace_rules.vocabulary import FEEDBACK_VERDICTS, LANGUAGES, Incident, in_language
 from ordertrace_rules.web.documents import incident_document
 
 STATES = ("open", "acknowledged", "resolved", "withdrawn")
@@ -75,6 +76,28 @@ def ack(context: Context, incident: str, by: str | None) -> None:
     with context.open_service() as service:
         changed = acknowledge(service.store, incident, by or getpass.getuser(), service.clock.now())
         click.echo(f"{changed.id} is acknowledged by {plain(changed.acknowledged_by)}")
+
+
+@incidents.command()
+@click.argument("incident")
+@click.argument("verdict", type=click.Choice(FEEDBACK_VERDICTS))
+@click.option("--cause", default="", help="With wrong_cause: the service that it was.")
+@click.option("--note", default="", help="What others should know of it.")
+@click.option("--by", help="Who says so. Default: the name you are logged in with.")
+@click.pass_obj
+def feedback(context: Context, incident: str, verdict: str, cause: str, note: str, by: str | None) -> None:
+    """Say whether INCIDENT was right, named a wrong cause, or was no problem; `playbooks stats` counts it.
+
+    \b
+    Examples:
+      ordertrace incidents feedback paid_not_reserved-1 right
+      ordertrace incidents feedback paid_not_reserved-1 wrong_cause --cause payment --note "it was the gateway"
+    """
+    with context.open_service() as service:
+        now = service.clock.now()
+        said = checked_feedback(verdict, by or getpass.getuser(), now, cause, note)
+        changed = give_feedback(service.store, incident, said)
+        click.echo(f"{changed.id} is {said.verdict}, says {plain(said.by)}")
 
 
 def _table(service: Service, rows: Iterable[Incident], language: str) -> Table:

@@ -18,6 +18,7 @@ from ordertrace_rules.cli.incidents import incidents
 from ordertrace_rules.cli.ingest import ingest
 from ordertrace_rules.cli.lint import lint
 from ordertrace_rules.cli.migrate import migrate
+from ordertrace_rules.cli.playbooks import playbooks
 from ordertrace_rules.cli.schema import schema
 from ordertrace_rules.cli.serve import serve
 from ordertrace_rules.cli.setup import setup
@@ -82,6 +83,7 @@ for command in (
     ingest,
     lint,
     migrate,
+    playbooks,
     schema,
     serve,
     setup,

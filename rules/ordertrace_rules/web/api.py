@@ -16,6 +16,7 @@ from ordertrace_rules.rendering.templates import Form
 from ordertrace_rules.service import Service
 from ordertrace_rules.trace import as_pasted, trace_document, trace_order
 from ordertrace_rules.vocabulary import LANGUAGES, MemberStatus
+from ordertrace_rules.web.bodies import json_object
 from ordertrace_rules.web.documents import (
     incident_document,
     kept_aside_document,
@@ -25,6 +26,7 @@ from ordertrace_rules.web.documents import (
     pulse_document,
 )
 from ordertrace_rules.web.found import found_incident
+from ordertrace_rules.web.incident_acts import add_feedback
 from ordertrace_rules.web.openapi import openapi_document
 
 PREFIX = "/api/v1"
@@ -42,6 +44,7 @@ def api_blueprint(service: Service) -> Blueprint:
     blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
     blueprint.get("/openapi.json", endpoint="openapi")(openapi_document)
     _add_incidents(blueprint, service)
+    add_feedback(blueprint, service)
     _add_orders(blueprint, service)
     _add_catalogue(blueprint, service)
     _add_inner_life(blueprint, service)
@@ -98,7 +101,7 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
 
     @blueprint.post("/incidents/<incident_id:incident_id>/acknowledge")
     def acknowledge_incident(incident_id: str) -> dict[str, Any]:
-        by = name_of_person(_json_object().get("by"))
+        by = name_of_person(json_object().get("by"))
         found = found_incident(service, incident_id)
         try:
             changed = acknowledge(service.store, found.id, by, service.clock.now())
@@ -162,16 +165,6 @@ def _add_inner_life(blueprint: Blueprint, service: Service) -> None:
             "by_reason": service.store.count_kept_aside(),
             "records": [kept_aside_document(record) for record in records],
         }
-
-
-def _json_object() -> dict[str, Any]:
-    """The body. A form of another site cannot send this content type unasked, so it must be there."""
-    if not request.is_json:
-        raise BadRequest("Send a JSON object with the header “Content-Type: application/json”.")
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict):
-        raise BadRequest("The body is not a JSON object.")
-    return cast(dict[str, Any], body)
 
 
 def _limit(default: int = PAGE) -> int:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from ordertrace_rules.feedback import PlaybookStats
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.stores.protocol import KeptAside
 from ordertrace_rules.times import NS, format_instant
 from ordertrace_rules.trace import instant_or_none
-from ordertrace_rules.vocabulary import Incident, Member, Playbook, Process
+from ordertrace_rules.vocabulary import Feedback, Incident, Member, Playbook, Process
 
 
 def incident_document(incident: Incident, playbook: Playbook | None) -> dict[str, Any]:
@@ -45,6 +46,31 @@ def incident_document(incident: Incident, playbook: Playbook | None) -> dict[str
         "explained_by": incident.explained_by or None,
         "acknowledged_by": incident.acknowledged_by or None,
         "acknowledged_at": instant_or_none(incident.acknowledged_at),
+        "feedback": [_feedback_document(each) for each in incident.feedback],
+    }
+
+
+def _feedback_document(feedback: Feedback) -> dict[str, Any]:
+    return {
+        "verdict": feedback.verdict,
+        "by": feedback.by,
+        "at": format_instant(feedback.at),
+        "cause": feedback.cause or None,
+        "note": feedback.note or None,
+    }
+
+
+def stats_document(stats: PlaybookStats) -> dict[str, Any]:
+    precision = stats.precision
+    return {
+        "playbook": stats.playbook,
+        "fired": stats.fired,
+        "open": stats.open,
+        "withdrawn": stats.withdrawn,
+        "right": stats.right,
+        "wrong_cause": stats.wrong_cause,
+        "not_a_problem": stats.not_a_problem,
+        "precision": None if precision is None else round(precision, 4),
     }
 
 

@@ -26,7 +26,13 @@ def openapi_document() -> Json:
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"session": []}],
-        "paths": {**_incident_paths(), **_order_paths(), **_catalogue_paths(), **_events_paths()},
+        "paths": {
+            **_incident_paths(),
+            **_act_paths(),
+            **_order_paths(),
+            **_catalogue_paths(),
+            **_events_paths(),
+        },
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "The service's token."},
@@ -101,11 +107,37 @@ def _incident_paths() -> dict[str, Json]:
                     of_incident,
                     {"200": _json("Incident"), "400": _PROBLEM, "404": _PROBLEM, "409": _PROBLEM},
                 ),
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": _ref("Acknowledgement")}},
-                },
+                "requestBody": _body("Acknowledgement"),
             }
+        },
+    }
+
+
+def _act_paths() -> dict[str, Json]:
+    of_incident = [_path("incident_id", "The incident's id, such as paid_not_reserved-1.")]
+    return {
+        "/api/v1/incidents/{incident_id}/feedback": {
+            "post": {
+                **_operation(
+                    "give_feedback_on_incident",
+                    "Say whether the incident was right. Another word of the same person replaces the first.",
+                    of_incident,
+                    {"200": _json("Incident"), "400": _PROBLEM, "404": _PROBLEM, "409": _PROBLEM},
+                ),
+                "requestBody": _body("FeedbackGiven"),
+            }
+        },
+        "/api/v1/playbooks/stats": {
+            "get": _operation(
+                "stats_of_playbooks",
+                "How often each playbook fired, and what people said of it.",
+                [
+                    _query(
+                        "days", {"type": "integer", "minimum": 1, "maximum": 3650}, "The last so many (90)."
+                    )
+                ],
+                {"200": _json("PlaybookStats"), "400": _PROBLEM},
+            )
         },
     }
 
@@ -234,6 +266,10 @@ def _ref(name: str) -> Json:
 
 def _json(name: str, description: str = "As asked.") -> Json:
     return {"description": description, "content": {"application/json": {"schema": _ref(name)}}}
+
+
+def _body(name: str) -> Json:
+    return {"required": True, "content": {"application/json": {"schema": _ref(name)}}}
 
 
 def _path(name: str, description: str) -> Json:

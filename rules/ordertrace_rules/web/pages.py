@@ -16,11 +16,12 @@ from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from ordertrace_rules.errors import OrdertraceError
+from ordertrace_rules.feedback import checked_feedback, give_feedback, playbook_stats
 from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.kibana import CohortUrl, site_kibana
 from ordertrace_rules.relay import guide_of, journeys_of
 from ordertrace_rules.service import Service
-from ordertrace_rules.times import MINUTE, format_instant
+from ordertrace_rules.times import DAY, MINUTE, format_instant
 from ordertrace_rules.trace import Trace, as_pasted, orders_meant, trace_order
 from ordertrace_rules.vocabulary import Guide, Incident, Member, Playbook, Text, in_language
 from ordertrace_rules.web.access import check_form, form_token
@@ -28,6 +29,7 @@ from ordertrace_rules.web.api import INCIDENT_STATES, name_of_person
 from ordertrace_rules.web.cohort import add_cohort
 from ordertrace_rules.web.found import found_incident
 from ordertrace_rules.web.gantt import gantt
+from ordertrace_rules.web.incident_acts import asked_days
 from ordertrace_rules.web.language import duration_text, say, sentences, tick_text, time_text
 from ordertrace_rules.web.order_sentence import order_sentence
 from ordertrace_rules.web.routes import incident_path, order_path
@@ -75,6 +77,24 @@ def pages_blueprint(service: Service) -> Blueprint:
         except OrdertraceError as error:
             raise BadRequest(str(error)) from None
         return redirect(incident_path(found.id), 303)
+
+    @blueprint.post("/incidents/<incident_id:incident_id>/feedback")
+    def feedback_on_incident(incident_id: str) -> AnyResponse:
+        check_form()
+        found = found_incident(service, incident_id)
+        given = request.form.get
+        try:
+            said = checked_feedback(
+                given("verdict"), given("by"), service.clock.now(), given("cause"), given("note")
+            )
+        except OrdertraceError as error:
+            raise BadRequest(str(error)) from None
+        give_feedback(service.store, found.id, said)
+        return redirect(incident_path(found.id), 303)
+
+    @blueprint.get("/playbooks")
+    def playbooks() -> AnyResponse:
+        return _live(service, partial(_playbooks_page, service, asked_days()))
 
     @blueprint.get("/orders/", defaults={"order_id": ""})
     @blueprint.get("/orders/<order_id:order_id>")
@@ -131,6 +151,12 @@ def _incident_page(service: Service, incident: Incident) -> str:
         guide_html=Markup(_guide_html(service, guide)) if guide is not None else "",
         searched=_search_of_members(service, incident, playbook, members),
     )
+
+
+def _playbooks_page(service: Service, days: int) -> str:
+    loaded = service.catalogue.playbooks
+    counted = playbook_stats(service.views, loaded, service.clock.now() - days * DAY)
+    return render_template("playbooks.html", stats=counted, playbooks={p.id: p for p in loaded}, days=days)
 
 
 def _guide_html(service: Service, guide: Guide) -> str:

@@ -72,6 +72,7 @@ _INCIDENT: dict[str, Json] = {
     "explained_by": {**_STRING_OR_NULL, "description": "The incident that explains this one."},
     "acknowledged_by": _STRING_OR_NULL,
     "acknowledged_at": _INSTANT_OR_NULL,
+    "feedback": {**_list(_ref("Feedback")), "description": "One word of each person, the latest last."},
 }
 
 _MEMBER: dict[str, Json] = {
@@ -181,6 +182,38 @@ SCHEMAS: dict[str, Json] = {
                 title=_ref("Text"),
                 numbered=_FLAG,
                 lines=_list(_object(text=_ref("Text"), owner=_STRING, href=_STRING, log_lines=_STRINGS)),
+            )
+        ),
+    ),
+    "Feedback": _object(
+        verdict=_enum("right", "wrong_cause", "not_a_problem"),
+        by=_STRING,
+        at=_INSTANT,
+        cause=_STRING_OR_NULL,
+        note=_STRING_OR_NULL,
+    ),
+    "FeedbackGiven": {
+        "type": "object",
+        "properties": {
+            "verdict": _enum("right", "wrong_cause", "not_a_problem"),
+            "by": _STRING,
+            "cause": {**_STRING, "description": "With wrong_cause: the service that it was."},
+            "note": _STRING,
+        },
+        "required": ["verdict", "by"],
+    },
+    "PlaybookStats": _object(
+        days=_COUNT,
+        playbooks=_list(
+            _object(
+                playbook=_STRING,
+                fired=_COUNT,
+                open=_COUNT,
+                withdrawn=_COUNT,
+                right=_COUNT,
+                wrong_cause=_COUNT,
+                not_a_problem=_COUNT,
+                precision={**_NUMBER_OR_NULL, "description": "The share of the judged that were right."},
             )
         ),
     ),

@@ -55,6 +55,9 @@ REQUESTS = [
     ("get", "/api/v1/incidents/{incident_id}/members", {"incident_id": "paid_not_reserved-1"}),
     ("get", "/api/v1/incidents/{incident_id}/guide", {"incident_id": "paid_not_reserved-1"}),
     ("post", "/api/v1/incidents/{incident_id}/acknowledge", {"incident_id": "paid_not_reserved-1"}),
+    ("post", "/api/v1/incidents/{incident_id}/feedback", {"incident_id": "paid_not_reserved-1"}),
+    ("get", "/api/v1/playbooks/stats", {}),
+    ("get", "/api/v1/playbooks/stats", {"?days": "0"}),
     ("get", "/api/v1/orders", {"?q": "SO"}),
     ("get", "/api/v1/orders", {}),
     ("get", "/api/v1/orders/{order_id}", {"order_id": "SO-1"}),
@@ -74,7 +77,7 @@ REQUESTS = [
 def test_a_real_answer_fits_its_schema(client, document, method, path, values) -> None:
     client.post("/api/v1/events", data="not json\n", content_type="application/x-ndjson")
     query = {name[1:]: value for name, value in values.items() if name.startswith("?")}
-    body = {"json": {"by": "Li"}} if method == "post" else {}
+    body = {"json": {"by": "Li", "verdict": "right"}} if method == "post" else {}
     response = client.open(path.format(**values), method=method.upper(), query_string=query, **body)
     described = document["paths"][path][method]["responses"][str(response.status_code)]
     schema = described["content"][response.mimetype]["schema"]

@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const INTERVAL = 5000;
+  const TYPED = "input[name]:not([type=hidden]), select[name], textarea[name]";
   const main = document.getElementById("main");
   let etag = main.dataset.etag && `"${main.dataset.etag}"`;
   let freshAt = new Date();
@@ -9,14 +10,16 @@
 
   const busy = () => main.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
 
+  const place = (field) => `${field.form?.getAttribute("action")} ${field.name}`; // several forms ask for a name
+
   function swap(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("main");
     if (!fresh) return;
     const open = [...main.querySelectorAll("details")].map((details) => details.open);
-    const typed = new Map([...main.querySelectorAll("input[name]:not([type=hidden])")].map((i) => [i.name, i.value]));
+    const typed = new Map([...main.querySelectorAll(TYPED)].map((i) => [place(i), i.value]));
     main.replaceChildren(...fresh.childNodes);
     main.querySelectorAll("details").forEach((details, index) => { details.open = Boolean(open[index]); });
-    main.querySelectorAll("input[name]:not([type=hidden])").forEach((i) => { i.value = typed.get(i.name) ?? i.value; });
+    main.querySelectorAll(TYPED).forEach((i) => { i.value = typed.get(place(i)) ?? i.value; });
   }
 
   function stale() {
