@@ -6,7 +6,7 @@ Frameworks have modules of their own, in `web` and `clients`.
 from ordertrace_instrumentation.capture import OrderHandler
 from ordertrace_instrumentation.configuration import configure
 from ordertrace_instrumentation.context import current_order_id, order, stage
-from ordertrace_instrumentation.events import event, link
+from ordertrace_instrumentation.events import adopt_order, event, link
 from ordertrace_instrumentation.identity import normalise_order_id, order_trace_id
 from ordertrace_instrumentation.loggers.events import loguru_patcher, structlog_processor
 from ordertrace_instrumentation.logs import EcsFormatter, OrderFilter, OrderFormatter
@@ -17,6 +17,7 @@ __all__ = [
     "OrderFilter",
     "OrderFormatter",
     "OrderHandler",
+    "adopt_order",
     "configure",
     "current_order_id",
     "event",

@@ -5,6 +5,7 @@ from os import PathLike
 
 from ordertrace_instrumentation.capture import capture_logging as capture
 from ordertrace_instrumentation.complaints import complain_once
+from ordertrace_instrumentation.places import Given
 from ordertrace_instrumentation.record import safe_text
 from ordertrace_instrumentation.shim import configure_shim
 
@@ -18,6 +19,7 @@ def configure(
     spool_max_bytes: int | None = None,
     queue_max_records: int | None = None,
     order_id_patterns: str | Iterable[str] | None = None,
+    order_id_from: Given | None = None,
     heartbeat_interval: float | None = None,
     trusted_hosts: str | Iterable[str] | None = None,
     trusted_peers: str | Iterable[str] | None = None,

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import secrets
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -21,17 +22,32 @@ R = TypeVar("R")
 
 
 class Scope:
-    """One order while it is being worked on. `refs` grows by `link`, for everybody who shares the scope."""
+    """One order while it is being worked on. `refs` grows by `link`, for everybody who shares the scope.
 
-    __slots__ = ("labels", "order_id", "refs")
+    A request's scope may begin without an order, which is adopted later: everybody who shares it then works on
+    that order. Until then its records carry the trace `trace_id`, and `orphaned` is the trace that one carried.
+    `ask`, where it is set, is called before the scope is read: it may adopt.
+    """
 
-    def __init__(self, order_id: str, labels: Mapping[str, str], refs: Mapping[str, str]) -> None:
+    __slots__ = ("ask", "labels", "order_id", "orphaned", "refs", "trace_id")
+
+    def __init__(
+        self, order_id: str, labels: Mapping[str, str], refs: Mapping[str, str], trace_id: str = ""
+    ) -> None:
         self.order_id = order_id
         self.labels = labels
         self.refs = refs
+        self.trace_id = trace_id
+        self.orphaned = ""
+        self.ask: Callable[[], None] | None = None
 
     def add_refs(self, refs: Mapping[str, str]) -> None:
         self.refs = {**self.refs, **refs}  # replaced, never changed: another thread may be reading it
+
+    def adopt(self, order_id: str) -> None:
+        if self.order_id:
+            self.refs = {}  # another order's
+        self.order_id = order_id
 
 
 NO_ORDER = Scope("", {}, {})
@@ -40,12 +56,25 @@ _stage: ContextVar[str] = ContextVar("ordertrace_stage", default="")
 
 
 def current_scope() -> Scope:
-    return _scope.get()
+    scope = _scope.get()
+    if scope.ask is not None:
+        scope.ask()
+    return scope
 
 
 def current_order_id() -> str:
     """The id of the order that this code works on, empty if none is bound."""
-    return _scope.get().order_id
+    return current_scope().order_id
+
+
+def request_scope() -> Scope:
+    """A scope that may adopt an order later, with a trace of its own until then."""
+    return Scope("", {}, {}, secrets.token_hex(16))
+
+
+def bind_for_good(order_id: str) -> None:
+    """Bind an order until the present context ends: for code that stands in no scope."""
+    _scope.set(Scope(order_id, {}, {}))
 
 
 def current_stage() -> str:
@@ -164,7 +193,7 @@ class order(_Binding):
         self._labels = labels
 
     def _bind(self) -> tuple[Token[Any], Any]:
-        before = _scope.get()
+        before = current_scope()
         if callable(self._order_id):
             complain_once("order(function) finds an id from a call's arguments: it is for use as a decorator")
             return _scope.set(NO_ORDER), before
@@ -187,6 +216,18 @@ class order(_Binding):
                 complain_once(f"no order id was found in a call's arguments: {safe_text(error)}")
                 order_id = None
         return order(order_id, **self._labels)
+
+
+class scoped(_Binding):
+    """Bind this very scope, which others share: `with scoped(scope): …`."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self._scope = scope
+
+    def _bind(self) -> tuple[Token[Any], Any]:
+        before = _scope.get()
+        return _scope.set(self._scope), before
 
 
 class stage(_Binding):

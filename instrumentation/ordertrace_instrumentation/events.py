@@ -6,7 +6,14 @@ from opentelemetry import trace
 
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.complaints import complain_once
-from ordertrace_instrumentation.context import Scope, clean_order_id, current_scope, current_stage
+from ordertrace_instrumentation.context import (
+    NO_ORDER,
+    Scope,
+    bind_for_good,
+    clean_order_id,
+    current_scope,
+    current_stage,
+)
 from ordertrace_instrumentation.identity import order_trace_id
 from ordertrace_instrumentation.patterns import find_order_id
 from ordertrace_instrumentation.record import (
@@ -98,6 +105,48 @@ def link(*, order_id: object = None, **refs: object) -> None:
         count_failure(error)
 
 
+def adopt_order(order_id: object, /) -> None:
+    """Say that the code that runs works on this order from here on: `adopt_order(order.number)`.
+
+    For the request that places an order, whose number exists only in its middle: later records of the request
+    carry it, in its threads and tasks too, until its response is finished. One record ties the trace of the
+    earlier ones to the order, so that they join it. Within `order(…)` that block's order changes; where no order
+    and no request is bound, the order is bound until the context (thread, task) ends. Never raises.
+    """
+    try:
+        adopted = clean_order_id(order_id)
+        if not adopted:
+            return
+        scope = current_scope()
+        if scope is NO_ORDER:
+            bind_for_good(adopted)
+        else:
+            root(scope, adopted)
+    except Exception as error:  # noqa: BLE001
+        count_failure(error)
+
+
+def root(scope: Scope, order_id: str) -> None:
+    """Make `order_id` the scope's order; write the record that earlier ones join by, if there were any."""
+    if scope.order_id == order_id:
+        return
+    orphaned = "" if scope.order_id else scope.orphaned
+    scope.adopt(order_id)
+    if not orphaned:
+        return
+    shim = current_shim()
+    if orphaned == order_trace_id(order_id, shim.settings.namespace):
+        return  # joins by itself
+    instant = shim.clock()
+    record = shim.new_record(instant)
+    record[ecs.EVENT_KIND] = "event"
+    record[ecs.MESSAGE] = f"trace {orphaned} belongs to the order"
+    record[ecs.ORDER_ID] = order_id
+    record[ecs.TRACE_REF] = orphaned
+    complete(shim, record)
+    shim.ship(record, instant)
+
+
 def complete(shim: Shim, record: Record, order_id: object = None) -> None:
     """Add the order, its refs and labels, the stage and the trace to a record that lacks them.
 
@@ -112,7 +161,7 @@ def complete(shim: Shim, record: Record, order_id: object = None) -> None:
     stage = current_stage()
     if stage:
         record.setdefault(ecs.ORDER_STAGE, stage)
-    add_trace(record, shim.settings.namespace)
+    add_trace(record, shim.settings.namespace, scope)
 
 
 def add_order(record: Record, order_id: str, scope: Scope) -> None:
@@ -127,20 +176,21 @@ def add_order(record: Record, order_id: str, scope: Scope) -> None:
             record.setdefault((ecs.ORDER_REFS if ref else ecs.LABELS) + name, value)
 
 
-def add_trace(record: Record, namespace: str) -> None:
-    """Add `order.trace_id`, and the trace of an active OpenTelemetry span, else the order's own."""
+def add_trace(record: Record, namespace: str, scope: Scope) -> None:
+    """Add `order.trace_id`, and the trace of an active OpenTelemetry span, else the order's own, else the scope's."""
     order_id = record.get(ecs.ORDER_ID, "")
     own = order_trace_id(order_id, namespace) if order_id else ""
     if own:
         record[ecs.ORDER_TRACE_ID] = own
-    if ecs.TRACE_ID in record:
-        return
-    span = trace.get_current_span().get_span_context()
-    if span.is_valid:
-        record[ecs.TRACE_ID] = format(span.trace_id, "032x")
-        record[ecs.PARENT_ID if span.is_remote else ecs.SPAN_ID] = format(span.span_id, "016x")
-    elif own:
-        record[ecs.TRACE_ID] = own
+    if ecs.TRACE_ID not in record:
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            record[ecs.TRACE_ID] = format(span.trace_id, "032x")
+            record[ecs.PARENT_ID if span.is_remote else ecs.SPAN_ID] = format(span.span_id, "016x")
+        elif own or scope.trace_id:
+            record[ecs.TRACE_ID] = own or scope.trace_id
+    if not own and scope.trace_id:
+        scope.orphaned = record[ecs.TRACE_ID]
 
 
 def count_failure(error: Exception) -> None:

@@ -1,6 +1,8 @@
 """Put a wrapper in place of a library's function, once, and take it back."""
 
+import asyncio
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -48,4 +50,10 @@ class Hook:
         def switched(*args: Any, **kwargs: Any) -> Any:
             return (wrapper if self._active else original)(*args, **kwargs)
 
+        # Servers look whether an application is a coroutine function, by asyncio's own mark before Python 3.12.
+        if inspect.iscoroutinefunction(original):
+            mark: Any = getattr(inspect, "markcoroutinefunction", None)
+            if mark is not None:
+                return mark(switched)
+            switched._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
         return switched

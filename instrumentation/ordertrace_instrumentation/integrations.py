@@ -39,6 +39,10 @@ class Integration:
 INTEGRATIONS: dict[str, Integration] = {
     "flask": Integration("web.flask", "flask", "flask >= 3.0"),
     "requests": Integration("clients.requests", "requests", "requests >= 2.31"),
+    "django": Integration("web.django", "django.core.handlers.base", "django >= 4.2"),
+    "starlette": Integration("web.starlette", "starlette.applications", "starlette >= 0.37"),
+    "httpx": Integration("clients.httpx", "httpx", "httpx >= 0.27"),
+    "aiohttp": Integration("clients.aiohttp", "aiohttp", "aiohttp >= 3.9"),
     "pika": Integration("queues.pika", "pika", "pika >= 1.3"),
     "kombu": Integration("queues.kombu", "kombu.messaging", "kombu >= 5.3"),
     "celery": Integration("queues.celery", "celery.app", "celery >= 5.3"),

@@ -44,6 +44,22 @@ class RequestsInstrumentor(OrderInstrumentor):
     integration = "requests"
 
 
+class DjangoInstrumentor(OrderInstrumentor):
+    integration = "django"
+
+
+class StarletteInstrumentor(OrderInstrumentor):
+    integration = "starlette"
+
+
+class HttpxInstrumentor(OrderInstrumentor):
+    integration = "httpx"
+
+
+class AiohttpInstrumentor(OrderInstrumentor):
+    integration = "aiohttp"
+
+
 class PikaInstrumentor(OrderInstrumentor):
     integration = "pika"
 

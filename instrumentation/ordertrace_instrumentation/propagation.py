@@ -12,7 +12,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.complaints import complain_once
-from ordertrace_instrumentation.context import clean_order_id, current_order_id
+from ordertrace_instrumentation.context import Scope, clean_order_id, current_scope
 from ordertrace_instrumentation.identity import order_trace_id
 from ordertrace_instrumentation.record import safe_text
 from ordertrace_instrumentation.settings import Settings
@@ -55,12 +55,14 @@ def headers_for(host: str | None, present: Mapping[str, str]) -> dict[str, str]:
 def outgoing_headers(settings: Settings, present: Mapping[str, str]) -> dict[str, str]:
     """The headers that tell a trusted host the order and the trace; `present` ones of the trace are kept.
 
-    Without an active span the trace is the order's own. Baggage that is there keeps its members.
+    Without an active span the trace is the order's own, or that of a request that knows no order yet. Baggage
+    that is there keeps its members.
     """
-    order_id = current_order_id()
+    scope = current_scope()
+    order_id = scope.order_id
     headers: dict[str, str] = {}
     if TRACEPARENT not in {name.lower() for name in present}:
-        _trace.inject(headers, context=_trace_context(order_id, settings.namespace))
+        _trace.inject(headers, context=_trace_context(scope, settings.namespace))
     if order_id:
         carrier: dict[str, str] = {}
         _baggage.inject(carrier, context=baggage.set_baggage(ecs.ORDER_ID, order_id, Context()))
@@ -76,11 +78,12 @@ def incoming_context(headers: Mapping[str, str]) -> tuple[Context, str]:
     return context, clean_order_id(baggage.get_baggage(ecs.ORDER_ID, context))
 
 
-def _trace_context(order_id: str, namespace: str) -> Context | None:
-    if not order_id or trace.get_current_span().get_span_context().is_valid:
+def _trace_context(scope: Scope, namespace: str) -> Context | None:
+    trace_id = order_trace_id(scope.order_id, namespace) if scope.order_id else scope.trace_id
+    if not trace_id or trace.get_current_span().get_span_context().is_valid:
         return None  # the current context
     own = SpanContext(
-        trace_id=int(order_trace_id(order_id, namespace), 16),
+        trace_id=int(trace_id, 16),
         span_id=secrets.randbits(64) or 1,
         is_remote=False,
         trace_flags=TraceFlags(TraceFlags.SAMPLED),

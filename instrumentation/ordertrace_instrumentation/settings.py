@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ordertrace_instrumentation.identity import DEFAULT_NAMESPACE
+from ordertrace_instrumentation.places import DEFAULT_SOURCES, Source, read_sources
 
 Network = IPv4Network | IPv6Network
 UNKNOWN_SERVICE = "unknown_service"  # OpenTelemetry's word for a service without a name
@@ -44,6 +45,7 @@ class Settings:
     spool_max_bytes: int = 64 * 1024 * 1024
     queue_max_records: int = 10_000
     order_id_patterns: tuple[re.Pattern[str], ...] = ()
+    order_id_from: tuple[Source, ...] = DEFAULT_SOURCES
     heartbeat_interval: float = 30.0
     trusted_hosts: frozenset[str] = frozenset()
     trusted_peers: tuple[Network, ...] = ()
@@ -65,6 +67,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "spool_max_bytes": ("ORDERTRACE_SPOOL_MAX_BYTES",),
     "queue_max_records": ("ORDERTRACE_QUEUE_MAX_RECORDS",),
     "order_id_patterns": ("ORDERTRACE_ORDER_ID_PATTERNS",),
+    "order_id_from": ("ORDERTRACE_ORDER_ID_FROM",),
     "heartbeat_interval": ("ORDERTRACE_HEARTBEAT_INTERVAL",),
     "trusted_hosts": ("ORDERTRACE_TRUSTED_HOSTS",),
     "trusted_peers": ("ORDERTRACE_TRUSTED_PEERS",),
@@ -257,6 +260,7 @@ _READERS: Mapping[str, Callable[[Any, list[str]], Any]] = {
     "spool_max_bytes": _positive_int,
     "queue_max_records": _positive_int,
     "order_id_patterns": _patterns,
+    "order_id_from": read_sources,
     "heartbeat_interval": _interval,
     "trusted_hosts": _hosts,
     "trusted_peers": _peers,

@@ -52,7 +52,7 @@ def test_the_order_is_found_in_route_query_and_header() -> None:
 
 
 def test_a_function_may_find_the_order_and_its_failure_costs_only_the_id() -> None:
-    client = make_app(order_id=lambda r: r.args["no"]).test_client()
+    client = make_app(order_id_from=lambda r: r.query["no"]).test_client()
     assert client.get("/anything?no=SO-4").json["order"] == "SO-4"
     response = client.get("/anything")
     assert (response.status_code, response.json["order"]) == (200, "")

@@ -30,10 +30,14 @@ DEMO = ROOT / "rules" / "ordertrace_rules" / "cli" / "demo.py"
 """The one module of the rules that may know the shop: the command that shows it."""
 
 OPTIONAL = {
+    "aiohttp": "aiohttp.py",
+    "asgiref": "django.py",
     "celery": "celery.py",
     "confluent_kafka": "confluent_kafka.py",
+    "django": "django.py",
     "ecs_logging": "ecs_logging.py",
     "flask": "flask.py",
+    "httpx": "httpx.py",
     "kafka": "kafka_python.py",
     "kombu": "kombu.py",
     "loguru": "loguru.py",
@@ -42,6 +46,7 @@ OPTIONAL = {
     "pika": "pika.py",
     "pythonjsonlogger": "json_logger.py",
     "requests": "requests.py",
+    "starlette": "starlette.py",
     "structlog": "structlog.py",
 }
 """What the shim does not need, and the module of it that imports it."""
@@ -49,7 +54,11 @@ OPTIONAL = {
 SHIM_EXTRAS = (
     "",
     "flask",
+    "django",
+    "fastapi",
     "requests",
+    "httpx",
+    "aiohttp",
     "otlp",
     "structlog",
     "loguru",

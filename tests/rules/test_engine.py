@@ -467,6 +467,19 @@ def test_what_was_said_of_an_id_that_turns_out_to_be_no_order_is_taken_back(worl
     assert world.incidents()[PAID].state == "withdrawn"
 
 
+def test_records_of_a_request_join_the_order_that_was_placed_in_its_middle(world):
+    """As `adopt_order` of the instrumentation ties them: by the trace that they carried."""
+    early = world.say(0, "shop", "cart.checked", trace__id="4bf92f3577b34da6a3ce929d0e0e4736")
+    other = world.say(0, "shop", "cart.checked", trace__id="00f067aa0ba902b700f067aa0ba902b7")
+    world.tick(1)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    world.say(2, "shop", "order.placed", "SO-1", order__refs__trace=trace)
+    world.tick(3)
+    joined = {event.id for event in world.engine.subjects.events_of("SO-1")}
+    assert early.id in joined
+    assert other.id not in joined
+
+
 # --- rules that change, refs that are none, clocks that differ ---------------------------------------------
 
 

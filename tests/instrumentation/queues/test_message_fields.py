@@ -1,10 +1,10 @@
 """What a message's own fields say of its order, and which brokers are trusted."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ordertrace_instrumentation.places import Kind, Place
 from ordertrace_instrumentation.queues.fields import MAX_BODY, find_order_id
 from ordertrace_instrumentation.queues.kafka_message import kafka_message, position_id
 from ordertrace_instrumentation.queues.kombu import hosts_of_urls
@@ -55,10 +55,14 @@ def test_the_order_in_a_body(body: Any, found: str) -> None:
 def test_a_site_says_where_its_messages_name_their_order(
     body: Any, headers: dict[str, str], found: str
 ) -> None:
-    places = [("route", "no"), ("json", "order.no"), ("json", "items.0.id"), ("header", "no")]
-    sources = [SimpleNamespace(kind=kind, name=name) for kind, name in places]
-    settings: Any = SimpleNamespace(order_id_from=(*sources, lambda request: "SO-8"))
-    assert find_order_id(body, headers, settings) == found
+    places: list[tuple[Kind, str]] = [
+        ("route", "no"),
+        ("json", "order.no"),
+        ("json", "items.0.id"),
+        ("header", "no"),
+    ]
+    sources = [Place(kind, name) for kind, name in places]
+    assert find_order_id(body, headers, Settings(order_id_from=(*sources, lambda request: "SO-8"))) == found
 
 
 def test_the_order_in_a_header_stands_behind_the_bodys() -> None:
