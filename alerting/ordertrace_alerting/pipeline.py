@@ -93,6 +93,15 @@ class Pipeline:
         """
         return self._store.add_signal(sound(signal), self._now())
 
+    def deliver(self, delivery: Delivery) -> bool:
+        """Send a delivery that is no incident's news; durable on return. False where its key was there."""
+        return self._store.add_delivery(delivery)
+
+    def delivery(self, key: str) -> Delivery | None:
+        """The delivery of this key as it is now."""
+        stored = self._store.delivery(key)
+        return stored.value if stored is not None else None
+
     def tick(self) -> TickResult:
         """Do what is due: signals into groups, groups into deliveries, deliveries to their targets."""
         now = self._now()

@@ -11,6 +11,8 @@ from ordertrace_alerting.pipeline import Pipeline
 from ordertrace_alerting.senders import build_senders
 from ordertrace_alerting.sqlite_store import SqliteAlertStore
 from ordertrace_alerting.store import AlertStore
+from ordertrace_rules.actions.execution import Execution
+from ordertrace_rules.actions.targets import ActionRules, action_rules, action_senders
 from ordertrace_rules.aliases import Aliases
 from ordertrace_rules.catalogue import Catalogue, load_catalogue
 from ordertrace_rules.clock import Clock, SystemClock
@@ -48,6 +50,7 @@ class Service:
     clock: Clock
     foreign_indices: Sequence[ForeignIndexReader] = ()
     templates: GuideTemplates = BUILT_IN
+    actions: ActionRules = field(default_factory=ActionRules)
     pulse: Pulse = field(default_factory=Pulse)  # of the ticks
     alert_pulse: Pulse = field(default_factory=Pulse)  # of the deliveries
 
@@ -65,7 +68,12 @@ class Service:
             site_kibana(self.settings),
             self.templates,
         )
+        self.execution().tick(self.clock.now())
         return report
+
+    def execution(self) -> Execution:
+        """What executes approved actions."""
+        return Execution(self.store, self.catalogue, self.alerts, self.actions, self.settings.public_url)
 
 
 @contextmanager
@@ -77,6 +85,8 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
     opened = open_store(settings)
     alert_store = open_alert_store(settings)
     config = alerting_config(settings.alerting)
+    actions = action_rules(settings.actions)
+    senders = {**build_senders(config), **action_senders(actions)}
     intake = site_intake(settings, opened.store, clock)
     readers = _foreign_indices(settings, intake, opened.store, clock)
     try:
@@ -87,10 +97,11 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
             views=opened.views,
             intake=intake,
             engine=Engine(opened.store, engine_rules(settings, catalogue), clock),
-            alerts=Pipeline(config, alert_store, build_senders(config), clock.now),
+            alerts=Pipeline(config, alert_store, senders, clock.now),
             clock=clock,
             foreign_indices=readers,
             templates=templates,
+            actions=actions,
         )
     finally:
         for reader in readers:

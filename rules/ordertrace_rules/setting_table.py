@@ -212,6 +212,12 @@ SETTINGS: tuple[Field, ...] = (
     ),
     Field("language", String(choices=LANGUAGES), "the language of pages, guides and messages", default="en"),
     Field("retention", Duration(), "how long events are kept", default="90d"),
+    Field(
+        "actions",
+        Raw(),
+        "where approved actions are sent, and whether safe ones need no approval",
+        default={},
+    ),
     Field("alerting", Raw(), "targets and routes: who is told what, see alerting.md", default={}),
 )
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from ordertrace_alerting.config import alerting_config
 from ordertrace_alerting.errors import AlertConfigError
+from ordertrace_rules.actions.targets import action_rules
 from ordertrace_rules.aliases import DEFAULT_KINDS, AliasKind
 from ordertrace_rules.completeness import CompletenessRules, Judgement
 from ordertrace_rules.errors import ConfigError, Problem
@@ -115,6 +116,7 @@ class Settings:
     language: Literal["en", "zh"]
     retention: int
     alerting: Mapping[str, Any] = field(repr=False)  # sound, as written; `alerting_config` makes it objects
+    actions: Mapping[str, Any] = field(repr=False)  # sound, as written; `action_rules` makes it objects
     document: YamlDocument | None = field(repr=False, compare=False)  # the file; None without one
 
 
@@ -130,6 +132,7 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     values = CONFIG.read(of_file.document.data, (), of_file) or {}
     _overlay(values, of_environment)
     _check_alerting(values.get("alerting") or {}, of_file)
+    _check_actions(values.get("actions") or {}, of_file)
     _check_open_doors(values, of_file, of_environment)
     problems = [*of_file.problems, *(replace(p, line=0) for p in of_environment.problems)]
     problems += [*unread, *_misspelt(environ)]
@@ -170,6 +173,14 @@ def _check_alerting(data: Mapping[str, Any], reading: Reading) -> None:
     except AlertConfigError as error:
         for problem in error.problems:
             reading.problem(("alerting", *problem.path), problem.message, problem.fix)
+
+
+def _check_actions(data: Mapping[str, Any], reading: Reading) -> None:
+    try:
+        action_rules(data)
+    except AlertConfigError as error:
+        for problem in error.problems:
+            reading.problem(("actions", *problem.path), problem.message, problem.fix)
 
 
 def _without_secrets(problem: Problem) -> Problem:

@@ -338,6 +338,25 @@ class Transition:
     note: str = ""
 
 
+ActionState = Literal["approved", "declined", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What was decided on a proposed action, and what became of it."""
+
+    id: str  # with the incident's: the key under which it is executed once
+    kind: str
+    title: Text
+    state: ActionState
+    by: str
+    at: int
+    automatic: bool = False  # approved by ordertrace itself, as the site lets it with safe ones
+    count: int = 0  # open members when it was approved
+    finished_at: int | None = None
+    result: str = ""  # of the latest attempt
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """What a person said of an incident: `cause` is the service that it was, where the guide named another."""
@@ -380,6 +399,7 @@ class Incident:
     diagnosed_at: int | None = None
     diagnosed_count: int = 0  # open members when it was diagnosed
     proposals: tuple[ProposedAction, ...] = ()  # what a person may approve now
+    actions: tuple[Action, ...] = ()  # decided on, the latest last
     feedback: tuple[Feedback, ...] = ()  # one of each person, the latest last
     transitions: tuple[Transition, ...] = ()  # not yet relayed
     next_transition: int = 1

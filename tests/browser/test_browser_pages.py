@@ -15,6 +15,7 @@ PATHS = [
     "/orders/OK-1",
     "/incidents/paid_not_reserved-1/orders",
     "/playbooks",
+    "/reviews",
     "/incidents?state=all",
     "/search?q=SO",
     "/sign-in",

@@ -26,14 +26,15 @@ from ordertrace_rules.web.documents import (
     pulse_document,
 )
 from ordertrace_rules.web.found import found_incident
-from ordertrace_rules.web.incident_acts import add_feedback
+from ordertrace_rules.web.incident_acts import add_decisions, add_feedback
 from ordertrace_rules.web.openapi import openapi_document
+from ordertrace_rules.web.people import name_of_person
+from ordertrace_rules.web.reviews import add_reviews
 
 PREFIX = "/api/v1"
 PAGE = 50
 MOST = 500  # rows of a page
 SAMPLE = 20  # members shown with their incident
-LONGEST_NAME = 100  # characters of who acknowledges
 
 INCIDENT_STATES = ("open", "acknowledged", "resolved", "withdrawn")
 CONTENT_TYPES: dict[Form, str] = {"markdown": "text/markdown", "text": "text/plain", "html": "text/html"}
@@ -45,6 +46,8 @@ def api_blueprint(service: Service) -> Blueprint:
     blueprint.get("/openapi.json", endpoint="openapi")(openapi_document)
     _add_incidents(blueprint, service)
     add_feedback(blueprint, service)
+    add_decisions(blueprint, service)
+    add_reviews(blueprint, service)
     _add_orders(blueprint, service)
     _add_catalogue(blueprint, service)
     _add_inner_life(blueprint, service)
@@ -129,14 +132,6 @@ def _add_orders(blueprint: Blueprint, service: Service) -> None:
                 "No record speaks of this order. Search for any of its ids with /api/v1/orders?q=."
             )
         return trace_document(trace)
-
-
-def name_of_person(given: object) -> str:
-    """Who does something, as they named themselves. Raises BadRequest."""
-    name = given.strip() if isinstance(given, str) else ""
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise BadRequest(f"by: say who you are, in one line of 1 to {LONGEST_NAME} characters.")
-    return name
 
 
 def _add_catalogue(blueprint: Blueprint, service: Service) -> None:

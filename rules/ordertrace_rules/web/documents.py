@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from ordertrace_rules.actions.decisions import action_id, undecided
 from ordertrace_rules.feedback import PlaybookStats
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.stores.protocol import KeptAside
 from ordertrace_rules.times import NS, format_instant
 from ordertrace_rules.trace import instant_or_none
-from ordertrace_rules.vocabulary import Feedback, Incident, Member, Playbook, Process
+from ordertrace_rules.vocabulary import Action, Feedback, Incident, Member, Playbook, Process, ProposedAction
 
 
 def incident_document(incident: Incident, playbook: Playbook | None) -> dict[str, Any]:
@@ -46,8 +47,37 @@ def incident_document(incident: Incident, playbook: Playbook | None) -> dict[str
         "explained_by": incident.explained_by or None,
         "acknowledged_by": incident.acknowledged_by or None,
         "acknowledged_at": instant_or_none(incident.acknowledged_at),
+        "actions": [*map(_action_document, incident.actions), *map(_proposed_document, undecided(incident))],
         "feedback": [_feedback_document(each) for each in incident.feedback],
     }
+
+
+def _action_document(action: Action) -> dict[str, Any]:
+    return {
+        "id": action.id,
+        "kind": action.kind,
+        "title": dict(action.title),
+        "state": action.state,
+        "by": action.by,
+        "at": format_instant(action.at),
+        "automatic": action.automatic,
+        "count": action.count,
+        "finished_at": instant_or_none(action.finished_at),
+        "result": action.result or None,
+    }
+
+
+def _proposed_document(proposed: ProposedAction) -> dict[str, Any]:
+    nothing_yet = {
+        "by": None,
+        "at": None,
+        "automatic": False,
+        "count": 0,
+        "finished_at": None,
+        "result": None,
+    }
+    said = {"id": action_id(proposed), "kind": proposed.kind, "title": dict(proposed.title)}
+    return {**said, "state": "proposed", **nothing_yet}
 
 
 def _feedback_document(feedback: Feedback) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from werkzeug.exceptions import NotFound
 
+from ordertrace_rules.actions.decisions import find_action
 from ordertrace_rules.service import Service
 from ordertrace_rules.vocabulary import Incident
 
@@ -12,3 +13,9 @@ def found_incident(service: Service, incident_id: str) -> Incident:
     if versioned is None:
         raise NotFound(f"There is no incident “{incident_id}”.")
     return versioned.value
+
+
+def found_action(incident: Incident, action_id: str) -> None:
+    """Raises NotFound where the incident neither proposes such an action nor has one."""
+    if find_action(incident, action_id) is None:
+        raise NotFound(f"The incident proposes no action “{action_id[:80]}”.")

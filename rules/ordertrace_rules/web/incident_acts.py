@@ -4,14 +4,17 @@ from typing import Any
 
 from flask import Blueprint, request
 from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import Conflict as ConflictError
 
-from ordertrace_rules.errors import OrdertraceError
+from ordertrace_rules.actions.decisions import approve, decline
+from ordertrace_rules.errors import Conflict, OrdertraceError, StoreUnavailable
 from ordertrace_rules.feedback import checked_feedback, give_feedback, playbook_stats
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import DAY
 from ordertrace_rules.web.bodies import json_object
 from ordertrace_rules.web.documents import incident_document, stats_document
-from ordertrace_rules.web.found import found_incident
+from ordertrace_rules.web.found import found_action, found_incident
+from ordertrace_rules.web.people import name_of_person
 
 DAYS = 90
 MOST_DAYS = 3650
@@ -45,3 +48,26 @@ def asked_days() -> int:
     if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= MOST_DAYS):
         raise BadRequest(f"days: a whole number from 1 to {MOST_DAYS}, not “{given[:20]}”.")
     return int(given)
+
+
+def add_decisions(blueprint: Blueprint, service: Service) -> None:
+    @blueprint.post("/incidents/<incident_id:incident_id>/actions/<action_id>")
+    def decide_on_action_of_incident(incident_id: str, action_id: str) -> dict[str, Any]:
+        body = json_object()
+        found = found_incident(service, incident_id)
+        found_action(found, action_id)
+        by = name_of_person(body.get("by"))
+        now = service.clock.now()
+        decision = body.get("decision")
+        try:
+            if decision == "approve":
+                changed = approve(service.store, found.id, action_id, by, now, service.actions)
+            elif decision == "decline":
+                changed = decline(service.store, found.id, action_id, by, now)
+            else:
+                raise BadRequest("decision: approve or decline.")
+        except (Conflict, StoreUnavailable):
+            raise
+        except OrdertraceError as error:
+            raise ConflictError(str(error)) from None
+        return incident_document(changed, service.catalogue.playbook(changed.playbook))

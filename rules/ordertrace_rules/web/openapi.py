@@ -127,6 +127,25 @@ def _act_paths() -> dict[str, Json]:
                 "requestBody": _body("FeedbackGiven"),
             }
         },
+        "/api/v1/incidents/{incident_id}/actions/{action_id}": {
+            "post": {
+                **_operation(
+                    "decide_on_action_of_incident",
+                    "Approve or decline a proposed action. It is executed once; a second time changes nothing.",
+                    [*of_incident, _path("action_id", "The action's id, such as ticket-1a2b3c4d.")],
+                    {"200": _json("Incident"), "400": _PROBLEM, "404": _PROBLEM, "409": _PROBLEM},
+                ),
+                "requestBody": _body("Decision"),
+            }
+        },
+        "/api/v1/reviews": {
+            "get": _operation(
+                "review_queue",
+                "The incidents whose open orders wait for manual review; `members` of each lists them.",
+                [],
+                {"200": _json("Reviews")},
+            )
+        },
         "/api/v1/playbooks/stats": {
             "get": _operation(
                 "stats_of_playbooks",

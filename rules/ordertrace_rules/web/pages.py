@@ -15,23 +15,24 @@ from markupsafe import Markup
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from ordertrace_rules.errors import OrdertraceError
-from ordertrace_rules.feedback import checked_feedback, give_feedback, playbook_stats
-from ordertrace_rules.incidents import acknowledge
+from ordertrace_rules.actions.decisions import action_id, undecided
+from ordertrace_rules.feedback import playbook_stats
 from ordertrace_rules.kibana import CohortUrl, site_kibana
 from ordertrace_rules.relay import guide_of, journeys_of
 from ordertrace_rules.service import Service
 from ordertrace_rules.times import DAY, MINUTE, format_instant
 from ordertrace_rules.trace import Trace, as_pasted, orders_meant, trace_order
 from ordertrace_rules.vocabulary import Guide, Incident, Member, Playbook, Text, in_language
-from ordertrace_rules.web.access import check_form, form_token
-from ordertrace_rules.web.api import INCIDENT_STATES, name_of_person
+from ordertrace_rules.web.access import form_token
+from ordertrace_rules.web.api import INCIDENT_STATES
 from ordertrace_rules.web.cohort import add_cohort
 from ordertrace_rules.web.found import found_incident
 from ordertrace_rules.web.gantt import gantt
 from ordertrace_rules.web.incident_acts import asked_days
+from ordertrace_rules.web.incident_forms import add_forms
 from ordertrace_rules.web.language import duration_text, say, sentences, tick_text, time_text
 from ordertrace_rules.web.order_sentence import order_sentence
+from ordertrace_rules.web.reviews import add_review_pages
 from ordertrace_rules.web.routes import incident_path, order_path
 
 OPEN = ("open", "acknowledged")
@@ -66,31 +67,8 @@ def pages_blueprint(service: Service) -> Blueprint:
         return _live(service, partial(_incident_page, service, found))
 
     add_cohort(blueprint, service)
-
-    @blueprint.post("/incidents/<incident_id:incident_id>/acknowledge")
-    def acknowledge_incident(incident_id: str) -> AnyResponse:
-        check_form()
-        by = name_of_person(request.form.get("by"))
-        found = found_incident(service, incident_id)
-        try:
-            acknowledge(service.store, found.id, by, service.clock.now())
-        except OrdertraceError as error:
-            raise BadRequest(str(error)) from None
-        return redirect(incident_path(found.id), 303)
-
-    @blueprint.post("/incidents/<incident_id:incident_id>/feedback")
-    def feedback_on_incident(incident_id: str) -> AnyResponse:
-        check_form()
-        found = found_incident(service, incident_id)
-        given = request.form.get
-        try:
-            said = checked_feedback(
-                given("verdict"), given("by"), service.clock.now(), given("cause"), given("note")
-            )
-        except OrdertraceError as error:
-            raise BadRequest(str(error)) from None
-        give_feedback(service.store, found.id, said)
-        return redirect(incident_path(found.id), 303)
+    add_forms(blueprint, service)
+    add_review_pages(blueprint, service)
 
     @blueprint.get("/playbooks")
     def playbooks() -> AnyResponse:
@@ -149,6 +127,8 @@ def _incident_page(service: Service, incident: Incident) -> str:
         guide=guide,
         members=members,
         guide_html=Markup(_guide_html(service, guide)) if guide is not None else "",
+        proposed=[(each, action_id(each)) for each in undecided(incident)],
+        can_do=service.actions.can_do,
         searched=_search_of_members(service, incident, playbook, members),
     )
 

@@ -72,6 +72,7 @@ _INCIDENT: dict[str, Json] = {
     "explained_by": {**_STRING_OR_NULL, "description": "The incident that explains this one."},
     "acknowledged_by": _STRING_OR_NULL,
     "acknowledged_at": _INSTANT_OR_NULL,
+    "actions": {**_list(_ref("Action")), "description": "Decided on or proposed."},
     "feedback": {**_list(_ref("Feedback")), "description": "One word of each person, the latest last."},
 }
 
@@ -191,6 +192,30 @@ SCHEMAS: dict[str, Json] = {
         at=_INSTANT,
         cause=_STRING_OR_NULL,
         note=_STRING_OR_NULL,
+    ),
+    "Action": _object(
+        id=_STRING,
+        kind=_enum("manual_review", "notify_customer", "ticket", "degrade"),
+        title=_ref("Text"),
+        state=_enum("proposed", "approved", "declined", "done", "failed"),
+        by=_STRING_OR_NULL,
+        at=_INSTANT_OR_NULL,
+        automatic={**_FLAG, "description": "Approved by ordertrace, as the site lets it with safe ones."},
+        count={**_COUNT, "description": "Open members when it was approved."},
+        finished_at=_INSTANT_OR_NULL,
+        result={**_STRING_OR_NULL, "description": "Of the latest attempt."},
+    ),
+    "Decision": {
+        "type": "object",
+        "properties": {"decision": _enum("approve", "decline"), "by": _STRING},
+        "required": ["decision", "by"],
+    },
+    "Reviews": _object(
+        reviews=_list(
+            _object(
+                incident=_STRING, playbook=_STRING, open=_COUNT, approved_by=_STRING, approved_at=_INSTANT
+            )
+        )
     ),
     "FeedbackGiven": {
         "type": "object",

@@ -56,6 +56,12 @@ REQUESTS = [
     ("get", "/api/v1/incidents/{incident_id}/guide", {"incident_id": "paid_not_reserved-1"}),
     ("post", "/api/v1/incidents/{incident_id}/acknowledge", {"incident_id": "paid_not_reserved-1"}),
     ("post", "/api/v1/incidents/{incident_id}/feedback", {"incident_id": "paid_not_reserved-1"}),
+    (
+        "post",
+        "/api/v1/incidents/{incident_id}/actions/{action_id}",
+        {"incident_id": "paid_not_reserved-1", "action_id": "none"},
+    ),
+    ("get", "/api/v1/reviews", {}),
     ("get", "/api/v1/playbooks/stats", {}),
     ("get", "/api/v1/playbooks/stats", {"?days": "0"}),
     ("get", "/api/v1/orders", {"?q": "SO"}),

@@ -41,6 +41,7 @@ def test_no_sentence_is_left_over() -> None:
         "search.",
         "ref.",
         "feedback.",
+        "actions.",
     )  # keys that templates put together
     left = [
         k
