@@ -15,6 +15,7 @@ from ordertrace_rules.guide import build_guide
 from ordertrace_rules.kibana import NO_KIBANA, Kibana
 from ordertrace_rules.rendering.json import guide_document
 from ordertrace_rules.rendering.templates import BUILT_IN, GuideTemplates
+from ordertrace_rules.rephrase import Rephrase, as_it_is, names_in
 from ordertrace_rules.stores.protocol import Store
 from ordertrace_rules.vocabulary import (
     LANGUAGES,
@@ -41,6 +42,7 @@ def relay(
     now: int,
     kibana: Kibana = NO_KIBANA,
     templates: GuideTemplates = BUILT_IN,
+    rephrase: Rephrase = as_it_is,
 ) -> int:
     """Hand every waiting transition to `accept`, which is durable on return. Returns how many there were."""
     relayed = 0
@@ -50,7 +52,8 @@ def relay(
         playbook = playbooks.get(incident.playbook) or _gone(incident)
         try:
             guide = guide_of(store, catalogue, incident, playbook, base_url, now, kibana)
-            bodies = _bodies(guide, templates)
+            names = names_in(incident, playbook, catalogue.processes.get(playbook.process))
+            bodies = _bodies(rephrase(guide, names), templates)
             signals = [_signal(incident, playbook, step, guide, bodies) for step in incident.transitions]
         except OrdertraceError:
             raise

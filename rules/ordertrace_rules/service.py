@@ -26,6 +26,7 @@ from ordertrace_rules.intake.mapping_file import load_mappings
 from ordertrace_rules.kibana import site_kibana
 from ordertrace_rules.relay import relay
 from ordertrace_rules.rendering.templates import BUILT_IN, GuideTemplates
+from ordertrace_rules.rephrase import Rephrase, Rephraser, as_it_is
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.slices import WHOLE, Share
@@ -50,6 +51,7 @@ class Service:
     clock: Clock
     foreign_indices: Sequence[ForeignIndexReader] = ()
     templates: GuideTemplates = BUILT_IN
+    rephrase: Rephrase = as_it_is
     actions: ActionRules = field(default_factory=ActionRules)
     pulse: Pulse = field(default_factory=Pulse)  # of the ticks
     alert_pulse: Pulse = field(default_factory=Pulse)  # of the deliveries
@@ -67,6 +69,7 @@ class Service:
             self.clock.now(),
             site_kibana(self.settings),
             self.templates,
+            self.rephrase,
         )
         self.execution().tick(self.clock.now())
         return report
@@ -82,6 +85,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
     clock = clock or SystemClock()
     catalogue = site_catalogue(settings)
     templates = GuideTemplates(settings.guide_templates)
+    rephrase = Rephraser(settings.rephrase) if settings.rephrase is not None else as_it_is
     opened = open_store(settings)
     alert_store = open_alert_store(settings)
     config = alerting_config(settings.alerting)
@@ -101,6 +105,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
             clock=clock,
             foreign_indices=readers,
             templates=templates,
+            rephrase=rephrase,
             actions=actions,
         )
     finally:

@@ -108,6 +108,16 @@ COMPLETENESS = Record(
     )
 )
 
+REPHRASE = Record(
+    (
+        Field("url", _ADDRESS, "the address that takes chat completions", required=True),
+        Field("model", NAME, "the model's name there", required=True),
+        Field("key_file", Location(), "the file that holds the key, where one is needed"),
+        Field("timeout", Duration(), "of a request, at most 30s", default="10s"),
+        Field("allow_private", Flag(), "whether the address may be of a private network", default=False),
+    )
+)
+
 ALIAS_KIND = Record(
     (
         Field("exclusive", Flag(), "leads to one order at a time; a second one is a conflict", default=False),
@@ -210,6 +220,7 @@ SETTINGS: tuple[Field, ...] = (
         Location(),
         "a directory with the site's own guide.html, guide.md or guide.txt",
     ),
+    Field("rephrase", REPHRASE, "a language model that may reword messages; none without it"),
     Field("language", String(choices=LANGUAGES), "the language of pages, guides and messages", default="en"),
     Field("retention", Duration(), "how long events are kept", default="90d"),
     Field(

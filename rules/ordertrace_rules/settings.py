@@ -22,6 +22,7 @@ from ordertrace_rules.aliases import DEFAULT_KINDS, AliasKind
 from ordertrace_rules.completeness import CompletenessRules, Judgement
 from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.fields import Reading
+from ordertrace_rules.rephrase import RephraseSettings
 from ordertrace_rules.setting_table import (
     CONFIG,
     FILE_SUFFIX,
@@ -113,6 +114,7 @@ class Settings:
     completeness: CompletenessRules
     alias_kinds: Mapping[str, AliasKind]
     guide_templates: Path | None
+    rephrase: RephraseSettings | None
     language: Literal["en", "zh"]
     retention: int
     alerting: Mapping[str, Any] = field(repr=False)  # sound, as written; `alerting_config` makes it objects
@@ -271,6 +273,7 @@ def _build(values: dict[str, Any], document: YamlDocument | None) -> Settings:
         "foreign_indices": tuple(_foreign_index(given) for given in values["foreign_indices"]),
         "completeness": CompletenessRules(Judgement(lateness=lateness), by_service),
         "alias_kinds": {**DEFAULT_KINDS, **kinds},
+        "rephrase": RephraseSettings(**values["rephrase"]) if values["rephrase"] else None,
     }
     built |= {name: values[name] or "" for name in _EMPTY_WHERE_NOT_SET}
     built |= {name: (values[name] or "").rstrip("/") for name in ("es_url", "kibana_url")}
