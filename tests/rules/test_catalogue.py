@@ -11,13 +11,29 @@ from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.times import DAY, HOUR, MINUTE
 
 SHIPPED = {
-    "paid_not_reserved",
-    "reserve_failed",
-    "packed_not_collected",
-    "placed_not_paid",
-    "stage_overdue",
+    "callback_lost",
+    "captured_twice",
+    "carrier_silent",
     "delivered_not_signed",
+    "inventory_oversold",
     "logs_missing",
+    "message_unconsumed",
+    "order_volume_collapsed",
+    "packed_not_collected",
+    "paid_not_reserved",
+    "payment_failing",
+    "picked_not_packed",
+    "placed_not_paid",
+    "refund_instructed_twice",
+    "refund_missing",
+    "reserve_failed",
+    "reserve_released_without_cancel",
+    "reserved_not_received",
+    "return_approved_not_received",
+    "return_not_approved",
+    "return_received_not_inspected",
+    "stage_overdue",
+    "status_divergence",
 }
 PLAYBOOK = """\
 playbook: {name}
