@@ -26,6 +26,7 @@ from ordertrace_rules.fields import (
     SERVICE,
     Duration,
     Field,
+    Flag,
     Listing,
     Record,
     String,
@@ -231,9 +232,17 @@ FORMS: Mapping[str, Form] = {
                     "a status, and the words of other systems that mean the same",
                     default={},
                 ),
+                Field(
+                    "listed_only",
+                    Flag(),
+                    "whether a word that is not under “equivalent” says nothing",
+                    default=False,
+                ),
             )
         ),
-        lambda v: StatusDiffers(v["status_differs"], v["for"], _meanings(v["equivalent"])),
+        lambda v: StatusDiffers(
+            v["status_differs"], v["for"], _meanings(v["equivalent"]), v["listed_only"]
+        ),
     ),
     "not_consumed": Form(
         Record(

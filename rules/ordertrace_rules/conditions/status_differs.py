@@ -22,12 +22,14 @@ class StatusDiffers:
     """Opens when the last `order.status` of both has differed for `lasting`; the record that makes them agree
     resolves it. Each difference is a membership of its own. Before both have said one, nothing differs.
 
-    `meaning` leads a system's word to the one that it stands for.
+    `meaning` leads a system's word to the one that it stands for. With `listed_only` a word that it does not list
+    says nothing, and ends what differs: a rule for systems whose words nobody knows all of.
     """
 
     services: tuple[str, str]
     lasting: int
     meaning: Mapping[str, str] = field(default_factory=dict[str, str])
+    listed_only: bool = False
 
     def find(self, timeline: Timeline, now: int) -> tuple[Finding, ...]:
         found = (
@@ -54,10 +56,17 @@ class StatusDiffers:
         for record in records:
             if not record.status or record.service not in self.services:
                 continue
-            said[record.service] = self.meaning.get(record.status, record.status)
+            said.pop(record.service, None)
+            if word := self._meaning_of(record.status):
+                said[record.service] = word
             differing = bool(differences) and differences[-1].ended is None
             if len(set(said.values())) > 1 and not differing:
                 differences.append(Difference(record, None))
             elif len(set(said.values())) == 1 and differing:
                 differences[-1] = Difference(differences[-1].began, record)
         return differences
+
+    def _meaning_of(self, status: str) -> str:
+        """What a system's word stands for; nothing for one that is not listed where only those count."""
+        listed = not self.listed_only or status in self.meaning.values()
+        return self.meaning.get(status, status if listed else "")
