@@ -240,9 +240,7 @@ FORMS: Mapping[str, Form] = {
                 ),
             )
         ),
-        lambda v: StatusDiffers(
-            v["status_differs"], v["for"], _meanings(v["equivalent"]), v["listed_only"]
-        ),
+        lambda v: StatusDiffers(v["status_differs"], v["for"], _meanings(v["equivalent"]), v["listed_only"]),
     ),
     "not_consumed": Form(
         Record(

@@ -209,7 +209,7 @@ def naive_differences(said: Sequence[tuple[int, str, str]], now: int) -> list[tu
 def test_where_only_listed_words_count_another_says_nothing_and_ends_the_difference():
     condition = StatusDiffers(("shop", "wms"), 10 * MINUTE, {"SENT": "shipped", "NEW": "waiting"}, True)
     unlisted = [says(0, "shop", "gift-wrapped"), says(1, "wms", "NEW")]
-    assert findings(condition, unlisted, 99) == []
+    assert findings(condition, unlisted, 99) == ()
     differing = [*unlisted, says(2, "shop", "shipped")]
     assert only(condition, differing, 12).opened_at == at(12)
     ended = only(condition, [*differing, says(30, "shop", "in dispute")], 40)
