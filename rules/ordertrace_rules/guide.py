@@ -7,6 +7,7 @@ and so is escaping: lines hold what orders say as it is.
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
+from ordertrace_rules.actions.decisions import undecided
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.guide_findings import (
@@ -84,6 +85,7 @@ def build_guide(
         ),
         ("cleared", cleared_lines(diagnosis), False),
         ("steps", [Line(step.do, owner=step.owner or owner) for step in steps], True),
+        ("actions", _actions(incident, base_url), False),
         ("avoid", [Line(text) for text in (*(known.avoid if known else ()), *playbook.guide.avoid)], False),
         ("over_when", [Line(over_when)] if over_when else [], False),
         ("unknown", unknown_lines(incident, playbook, members, diagnosis), False),
@@ -209,6 +211,28 @@ def _state_of_services(incident: Incident, playbook: Playbook, services: Text) -
         since=format_instant(incident.since or incident.opened_at, unit=NS),
         detected=format_instant(incident.detected_at, unit=NS),
     )
+
+
+def _actions(incident: Incident, base_url: str) -> Iterable[Line]:
+    """What was decided and what became of it, then what waits for a person; the page is where one decides."""
+    lines = [
+        Line(
+            say(
+                f"action_{action.state}",
+                title=action.title,
+                by=action.by,
+                at=format_instant(action.at, unit=NS),
+                result=action.result or "-",
+            )
+        )
+        for action in incident.actions
+    ]
+    href = f"{base_url}/incidents/{quote(incident.id, safe='')}" if base_url else ""
+    count = count_of(incident)
+    return lines + [
+        Line(say("action_proposed", title=proposed.title, count=count), href=href)
+        for proposed in undecided(incident)
+    ]
 
 
 def _orders(

@@ -500,7 +500,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """`id` is happened | evidence | cause | cleared | steps | avoid | over_when | unknown | orders."""
+    """`id` is happened | evidence | cause | cleared | steps | actions | avoid | over_when | unknown |
+    orders."""
 
     id: str
     title: Text

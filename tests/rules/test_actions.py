@@ -180,6 +180,7 @@ def test_an_approved_action_is_posted_once_signed_under_its_key_and_its_result_s
     assert document["data"]["orders_are_all"] is True
     assert (document["data"]["approved_by"], document["data"]["count"]) == ("Li", 2)
     assert document["data"]["verdict"]["zh"]
+    assert document["data"]["certainty"] == "firm"
     done = site.actions()["ticket"]
     assert (done.state, done.by, done.result) == ("done", "Li", "HTTP 200")
     assert done.finished_at is not None

@@ -325,7 +325,7 @@ def test_every_sentence_is_used_and_every_used_one_is_there() -> None:
     files = (p.read_text(encoding="utf-8") for p in root.rglob("*.py"))
     source = "\n".join(text for text in files if "locales.catalogue import" in text)
     for key in sentences():
-        built = key.startswith(("section_", "slow_", "vanished_", "appeared_")) or key in (
+        built = key.startswith(("section_", "action_", "slow_", "vanished_", "appeared_")) or key in (
             ["critical", "warning", "info", "open", "acknowledged", "resolved", "withdrawn", "firm"]
         )
         assert re.search(rf"""["']{key}["']""", source) or built, key

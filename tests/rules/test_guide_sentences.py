@@ -13,6 +13,7 @@ from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.guide import build_guide
 from ordertrace_rules.locales.catalogue import say
 from ordertrace_rules.vocabulary import (
+    Action,
     Cause,
     Cleared,
     Count,
@@ -93,7 +94,13 @@ def incidents(playbook: Playbook) -> Iterator[tuple[Incident, list[Member]]]:
         for letter, certainty in (("A", "firm"), ("B", "unverified"))
     ]
     gaps: dict[str, Any] = {"assumed": True, "missing": ("inventory",), "explained_by": "logs_missing-1"}
-    yield replace(begun, open_count=37, amounts={"CNY": 9.5}, diagnosed_count=30, **gaps), members
+    states = ("approved", "done", "failed", "declined")
+    acts: dict[str, Any] = {
+        "proposals": playbook.actions,
+        "actions": tuple(Action(s, "ticket", {"en": "a", "zh": "一"}, s, "Li", HOUR) for s in states),
+    }
+    opened = replace(begun, open_count=37, amounts={"CNY": 9.5}, diagnosed_count=30, **gaps, **acts)
+    yield opened, members
     on_it: dict[str, Any] = {"state": "acknowledged", "acknowledged_by": "Li", "acknowledged_at": HOUR}
     yield replace(begun, open_count=2, resolved_count=3, withdrawn_count=1, **on_it), members
     yield replace(begun, state="resolved", resolved_count=3, resolved_at=3 * HOUR), members

@@ -138,6 +138,7 @@ class Execution:
             "verdict": dict(playbook.verdict) if playbook is not None else None,
             "owner": playbook.owner if playbook is not None else "",
             "severity": incident.severity,
+            "certainty": incident.certainty,
             "since": format_instant(incident.since or incident.opened_at),
             "cause": cause.service if cause is not None else None,
             "count": incident.open_count,

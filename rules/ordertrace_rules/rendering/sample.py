@@ -2,7 +2,10 @@
 
 from ordertrace_rules.vocabulary import Guide, Line, Section
 
-_SECTIONS = ("happened", "evidence", "cause", "cleared", "steps", "avoid", "over_when", "unknown", "orders")
+_SECTIONS = (
+    *("happened", "evidence", "cause", "cleared", "steps"),
+    *("actions", "avoid", "over_when", "unknown", "orders"),
+)
 
 
 def sample_guide() -> Guide:

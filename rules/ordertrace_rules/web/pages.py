@@ -140,8 +140,8 @@ def _playbooks_page(service: Service, days: int) -> str:
 
 
 def _guide_html(service: Service, guide: Guide) -> str:
-    """The page lists the orders itself, with what it knows of each."""
-    sections = tuple(section for section in guide.sections if section.id != "orders")
+    """The page lists orders itself, with what it knows of each, and actions, with their forms."""
+    sections = tuple(section for section in guide.sections if section.id not in ("actions", "orders"))
     return service.templates.render("html", replace(guide, sections=sections), g.language)
 
 
