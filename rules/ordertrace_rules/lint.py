@@ -11,6 +11,7 @@ from ordertrace_rules.drafts import Drafts, check_together, files_in, kind_of, k
 from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.intake.mapping_file import read_mapping
 from ordertrace_rules.mapping_lint import doubts_of
+from ordertrace_rules.rendering.templates import GuideTemplates
 from ordertrace_rules.setting_table import SETTINGS
 from ordertrace_rules.settings import Settings, load_settings
 from ordertrace_rules.yamlfile import YamlDocument, load_yaml
@@ -41,7 +42,7 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
                 mappings.append(document)
                 read_mapping(document)
             elif kind == "config":
-                load_settings(path)
+                GuideTemplates(load_settings(path).guide_templates)
             elif kind:
                 rules.append(path)
             else:

@@ -23,6 +23,10 @@ from ordertrace_rules.vocabulary import LANGUAGES, Guide, Incident, Line, Playbo
 REWORDED_SECTIONS = ("happened", "evidence", "cause", "cleared", "unknown")
 """What the rules found. Steps and warnings are the words of the playbook's author, orders are records."""
 REST = 300.0  # seconds without another attempt after one that failed: an incident must not wait for it
+BUDGET, SPAN = (
+    20.0,
+    60.0,
+)  # seconds of asking in each such span: in a storm of incidents most go out as they are
 LONGEST_TIMEOUT = 30.0  # seconds
 INSTRUCTION = (
     "You get a JSON array of sentences from an incident report in {language}. Reword each so that it reads easily. "
@@ -63,6 +67,8 @@ class Rephraser:
         self._key = Secret(_key(settings.key_file)) if settings.key_file is not None else None
         self._monotonic = monotonic
         self._rests_until: float | None = None
+        self._span_began = monotonic()
+        self._spent = 0.0
 
     def __call__(self, guide: Guide, names: Collection[str]) -> Guide:
         """The guide with what was reworded and held, and a sentence that says how many did."""
@@ -84,7 +90,8 @@ class Rephraser:
     def _reworded(self, lines: Sequence[Line], language: str, names: Collection[str]) -> Sequence[str]:
         """A sentence for each line: the reworded one where it holds."""
         originals = [line.text.get(language, "") for line in lines]
-        if self._rests_until is not None and self._monotonic() < self._rests_until:
+        began = self._monotonic()
+        if not self._may_ask(began):
             return originals
         try:
             answers = self._ask(originals, language)
@@ -92,10 +99,18 @@ class Rephraser:
             self._rests_until = self._monotonic() + REST
             log.warning("the language model gave nothing to use, it is asked again in %d s: %s", REST, error)
             return originals
+        finally:
+            self._spent += self._monotonic() - began
         return [
             answer if is_faithful(original, answer, names) else original
             for original, answer in zip(originals, answers, strict=True)
         ]
+
+    def _may_ask(self, now: float) -> bool:
+        if now - self._span_began >= SPAN:
+            self._span_began, self._spent = now, 0.0
+        is_resting = self._rests_until is not None and now < self._rests_until
+        return not is_resting and self._spent < BUDGET
 
     def _ask(self, sentences: Sequence[str], language: str) -> list[str]:
         """As many sentences as were given. Raises ValueError, which says why, without the key."""

@@ -125,6 +125,21 @@ def test_what_was_typed_into_each_of_two_forms_outlives_a_refresh(site, open_pag
     assert "wrong cause" in page.locator(".feedback li").inner_text()
 
 
+def test_a_person_approves_the_review_on_a_phone_in_chinese_and_the_orders_are_in_the_queue(
+    site, open_page
+) -> None:
+    page = open_page(f"{site.url}/incidents/paid_not_reserved-1?lang=zh", width=375)
+    form = page.locator(".actions form").first
+    form.locator("input[name=by]").fill("李伟")
+    form.get_by_role("button", name="批准").click()
+    page.get_by_text("已进入队列").wait_for()
+    assert page.evaluate(NO_OVERFLOW)
+    page.locator(".actions").get_by_role("link", name="人工审核队列").click()
+    page.wait_for_url("**/reviews")
+    assert page.locator(".members li").count() == 6
+    assert page.evaluate(NO_OVERFLOW)
+
+
 def test_nothing_in_an_order_runs(site, open_page) -> None:
     nasty = "<img src=x onerror=\"document.title='owned'\">"
     site.scene.refused("EVIL-1", 0, **{"message": nasty, "labels.promotion": f"</script><script>{nasty}"})

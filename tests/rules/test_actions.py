@@ -78,7 +78,7 @@ def target() -> Iterator[Target]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     kept = Target(server)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield kept
     server.shutdown()
@@ -363,10 +363,10 @@ def test_the_list_of_what_is_under_way_empties_itself(site: Site) -> None:
 
 
 def test_a_body_names_at_most_so_many_orders_and_says_that_there_are_more(site: Site, target: Target) -> None:
-    for number in range(MOST_ORDERS):
-        order = f"MORE-{number}"
-        member = Member("paid_not_reserved", "", order, incident=INCIDENT.id, order_ids=(order,))
-        site.store.put_member(member, None)
+    orders = [f"MORE-{number}" for number in range(MOST_ORDERS)]
+    site.store.put_members(
+        [Member("paid_not_reserved", "", each, incident=INCIDENT.id, order_ids=(each,)) for each in orders]
+    )
     site.approve(TICKET)
     site.tick()
     data = json.loads(target.requests[0][1])["data"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ordertrace_rules.errors import ConfigError
+from ordertrace_rules.lint import lint_paths
 from ordertrace_rules.rendering.sample import sample_guide
 from ordertrace_rules.rendering.templates import BUILT_IN, GuideTemplates
 from ordertrace_rules.vocabulary import Line, Section
@@ -102,6 +103,19 @@ def test_a_mistake_is_named_with_its_file_and_line_before_an_incident_needs_it(
     problem = caught.value.problems[0]
     assert (problem.file, problem.line) == (str(tmp_path / "guide.md"), line)
     assert said in str(problem)
+
+
+def test_lint_shows_a_mistake_in_a_template_that_the_configuration_names(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "guide.html").write_text("fine\n{{ guide.titel }}\n")
+    config = tmp_path / "ordertrace.yaml"
+    config.write_text("guide_templates: own\n")
+    (problem,) = lint_paths([config], None).problems
+    assert (problem.file, problem.line, problem.text) == (
+        str(tmp_path / "own" / "guide.html"),
+        2,
+        "{{ guide.titel }}",
+    )
 
 
 def test_a_directory_without_a_template_is_a_mistake(tmp_path: Path) -> None:

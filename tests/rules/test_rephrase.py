@@ -13,7 +13,7 @@ import pytest
 
 from ordertrace_rules.errors import ConfigError
 from ordertrace_rules.relay import relay
-from ordertrace_rules.rephrase import REST, Rephraser, RephraseSettings
+from ordertrace_rules.rephrase import REST, SPAN, Rephraser, RephraseSettings
 from ordertrace_rules.rephrase_check import is_faithful
 from ordertrace_rules.settings import load_settings
 from ordertrace_rules.vocabulary import Guide, Line, Section
@@ -127,7 +127,7 @@ def model() -> Iterator[Model]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     kept = Model(server)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield kept
     kept.stuck.set()
@@ -221,6 +221,23 @@ def test_a_model_that_fails_is_left_alone_for_a_while(model: Model, caplog: pyte
     now[0] = REST + 1
     asks(GUIDE, NAMES)
     assert len(model.asked) == 2
+
+
+def test_a_slow_model_is_asked_for_so_long_in_a_minute_and_no_longer(model: Model) -> None:
+    now = [0.0]
+
+    def slow(sentences: list[str]) -> list[str]:
+        now[0] += 9.0
+        return sentences
+
+    model.say = slow
+    asks = Rephraser(RephraseSettings(model.url, "m", allow_private=True), monotonic=lambda: now[0])
+    for _ in range(10):  # a storm of incidents, each in two languages
+        asks(GUIDE, NAMES)
+    assert len(model.asked) == 3
+    now[0] += SPAN
+    asks(GUIDE, NAMES)
+    assert len(model.asked) == 5
 
 
 def test_a_model_that_hangs_costs_one_time_out(model: Model) -> None:
