@@ -14,7 +14,7 @@ from opentelemetry import context as otel_context
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.events import count_failure
 from ordertrace_instrumentation.hooks import Hook
-from ordertrace_instrumentation.logs import OWN_LOGGER, STAMPED, ecs_record, stamp
+from ordertrace_instrumentation.logs import OWN_LOGGER, STAMPED, ecs_record, kept_fields, stamp
 from ordertrace_instrumentation.record import NS, Record
 from ordertrace_instrumentation.shim import current_shim
 
@@ -38,9 +38,13 @@ class OrderHandler(logging.Handler):
     Does nothing where `capture_logging` is on, for that ships them already.
     """
 
+    def createLock(self) -> None:
+        """None is needed: transports have their own, and no thread shall wait for another one's here."""
+        self.lock = None
+
     def emit(self, record: logging.LogRecord) -> None:
         if not _capture.active:
-            _ship(record, stamp(record))
+            _ship(record, kept_fields(record))
 
 
 def capture_logging(wanted: bool) -> None:
@@ -108,10 +112,10 @@ _formats = Hook(logging.Formatter, "formatMessage", _stamping_late)
 
 
 def _ship(record: logging.LogRecord, fields: Record | None) -> None:
-    if record.name.partition(".")[0] in _UNSHIPPED or _thread.shipping:
+    if record.name.startswith(_UNSHIPPED) and record.name.partition(".")[0] in _UNSHIPPED:
         return
-    if otel_context.get_value("suppress_instrumentation"):  # an exporter speaks of its own exporting
-        return
+    if _thread.shipping or otel_context.get_current().get("suppress_instrumentation"):
+        return  # we speak of our own shipping, or an exporter of its exporting
     _thread.shipping = True
     try:
         whole = ecs_record(record, fields)

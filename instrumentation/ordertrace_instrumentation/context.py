@@ -29,7 +29,7 @@ class Scope:
     `ask`, where it is set, is called before the scope is read: it may adopt.
     """
 
-    __slots__ = ("ask", "labels", "order_id", "orphaned", "refs", "trace_id")
+    __slots__ = ("_kept", "ask", "labels", "order_id", "orphaned", "refs", "trace_id")
 
     def __init__(
         self, order_id: str, labels: Mapping[str, str], refs: Mapping[str, str], trace_id: str = ""
@@ -40,6 +40,17 @@ class Scope:
         self.trace_id = trace_id
         self.orphaned = ""
         self.ask: Callable[[], None] | None = None
+        self._kept: tuple[Mapping[str, str] | None, dict[str, str]] = (None, {})
+
+    def fields(self) -> Mapping[str, str]:
+        """The refs and labels under their ECS names; kept, for many records are made in one scope."""
+        refs, kept = self.refs, self._kept
+        if kept[0] is not refs:
+            made = {ecs.ORDER_REFS + kind: value for kind, value in refs.items()}
+            for name, value in self.labels.items():
+                made.setdefault((ecs.ORDER_REFS if name in ecs.REF_KINDS else ecs.LABELS) + name, value)
+            kept = self._kept = (refs, made)
+        return kept[1]
 
     def add_refs(self, refs: Mapping[str, str]) -> None:
         self.refs = {**self.refs, **refs}  # replaced, never changed: another thread may be reading it

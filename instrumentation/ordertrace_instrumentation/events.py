@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from ordertrace_instrumentation import vocabulary as ecs
@@ -154,7 +155,10 @@ def complete(shim: Shim, record: Record, order_id: object = None) -> None:
     pattern finds in the record's texts.
     """
     scope = current_scope()
-    given = clean_order_id(order_id) or clean_order_id(record.pop(ecs.ORDER_ID, None))
+    said = record.pop(ecs.ORDER_ID, None)
+    given = ""
+    if order_id is not None or said is not None:
+        given = clean_order_id(order_id) or clean_order_id(said)
     add_order(
         record, given or scope.order_id or find_order_id(record, shim.settings.order_id_patterns), scope
     )
@@ -169,11 +173,8 @@ def add_order(record: Record, order_id: str, scope: Scope) -> None:
     if order_id:
         record[ecs.ORDER_ID] = order_id
     if order_id == scope.order_id:
-        for kind, value in scope.refs.items():
-            record.setdefault(ecs.ORDER_REFS + kind, value)
-        for name, value in scope.labels.items():
-            ref = name in ecs.REF_KINDS
-            record.setdefault((ecs.ORDER_REFS if ref else ecs.LABELS) + name, value)
+        for name, value in scope.fields().items():
+            record.setdefault(name, value)
 
 
 def add_trace(record: Record, namespace: str, scope: Scope) -> None:
@@ -183,7 +184,8 @@ def add_trace(record: Record, namespace: str, scope: Scope) -> None:
     if own:
         record[ecs.ORDER_TRACE_ID] = own
     if ecs.TRACE_ID not in record:
-        span = trace.get_current_span().get_span_context()
+        context = otel_context.get_current()  # empty where nothing traces: then nothing is asked of it
+        span = trace.get_current_span(context).get_span_context() if context else trace.INVALID_SPAN_CONTEXT
         if span.is_valid:
             record[ecs.TRACE_ID] = format(span.trace_id, "032x")
             record[ecs.PARENT_ID if span.is_remote else ecs.SPAN_ID] = format(span.span_id, "016x")

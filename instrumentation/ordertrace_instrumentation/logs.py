@@ -4,8 +4,10 @@ A LogRecord is stamped once, in the context of the log call; a QueueHandler may 
 thread or process. Stamps are plain text, for other formatters dump a record's attributes as they find them.
 """
 
+import functools
 import logging
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from ordertrace_instrumentation import vocabulary as ecs
@@ -32,6 +34,10 @@ STAMPS: Mapping[str, str] = {
 }
 """Attribute of a LogRecord -> ECS field. Empty text where there is none; what a service set itself stays."""
 
+_ATTRIBUTES = tuple(STAMPS.items())
+_ALL = frozenset(STAMPS)
+_NO_STAMPS: frozenset[str] = frozenset()
+
 STAMPED = "ordertrace_fields"  # the attribute with a LogRecord's stamped ECS fields, event.id among them
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
@@ -39,6 +45,7 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
     "taskName",
     STAMPED,
 }
+_OWN_ATTRIBUTES = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _FOREIGN_TRACES = frozenset(("otelTraceID", "elasticapm_trace_id", "dd.trace_id"))
 OWN_LOGGER = "ordertrace"
 _LEVELS = {"warning": "warn", "critical": "fatal", "success": "info"}
@@ -102,26 +109,36 @@ class EcsFormatter(logging.Formatter):
 
 def stamp(record: logging.LogRecord) -> Record:
     """Stamp the record if it is not yet stamped; returns its ECS fields. Never raises."""
+    fields = kept_fields(record)
+    if type(fields) is not Stamp or fields.own:
+        return fields
+    attributes = record.__dict__
+    own = _ALL if _ALL.isdisjoint(attributes) else _ALL.difference(attributes)
+    for attribute, field in _ATTRIBUTES:
+        if attribute in own:
+            attributes[attribute] = fields.get(field, "")
+    fields.own = own
+    return fields
+
+
+def kept_fields(record: logging.LogRecord) -> Record:
+    """The record's ECS fields, made once, so that its `event.id` is the same wherever it goes. Never raises."""
     attributes = record.__dict__
     fields = attributes.get(STAMPED)
-    if fields is not None:
-        return fields
-    try:
-        fields = _made_fields(record)
-    except Exception as error:  # noqa: BLE001
-        complain_once(f"a log record could not be stamped: {safe_text(error)}")
-        fields = {}
-    own = frozenset(attribute for attribute in STAMPS if attribute not in attributes)
-    for attribute in own:
-        attributes[attribute] = fields.get(STAMPS[attribute], "")
-    attributes[STAMPED] = stamped = Stamp(fields, own)
-    return stamped
+    if fields is None:
+        try:
+            fields = _made_fields(record)
+        except Exception as error:  # noqa: BLE001
+            complain_once(f"a log record could not be stamped: {safe_text(error)}")
+            fields = {}
+        fields = attributes[STAMPED] = Stamp(fields, _NO_STAMPS)
+    return fields
 
 
 def own_attributes(record: logging.LogRecord) -> frozenset[str]:
     """The attributes that we put on the record, for formatters that write all that they find."""
     stamped = record.__dict__.get(STAMPED)
-    return (stamped.own if isinstance(stamped, Stamp) else frozenset(STAMPS)) | {STAMPED}
+    return (stamped.own if isinstance(stamped, Stamp) else _ALL) | {STAMPED}
 
 
 def order_fields(record: logging.LogRecord) -> dict[str, str]:
@@ -134,6 +151,7 @@ def order_fields(record: logging.LogRecord) -> dict[str, str]:
     return {k: v for k, v in fields.items() if k in wanted or k.startswith(ecs.ORDER_REFS)}
 
 
+@functools.lru_cache(maxsize=64)
 def level_text(name: str) -> str:
     """A level's name as ECS writes it."""
     return _LEVELS.get(name.lower(), name.lower())
@@ -173,9 +191,11 @@ def _made_fields(record: logging.LogRecord) -> Record:
     shim = current_shim()
     fields = shim.new_record(instant)
     attributes = record.__dict__
-    extra = attributes.keys() - _STANDARD
-    if extra:
-        _add_extra(fields, {name: attributes[name] for name in extra})
+    if len(attributes) > _OWN_ATTRIBUTES:  # a LogRecord sets its own first, in whatever way it was made
+        more = islice(attributes, _OWN_ATTRIBUTES, None)
+        extra = {name: attributes[name] for name in more if name not in _STANDARD}
+        if extra:
+            _add_extra(fields, extra)
     searched = shim.settings.order_id_patterns and ecs.MESSAGE not in fields
     if searched:
         fields[ecs.MESSAGE] = message_of(record)
@@ -187,11 +207,11 @@ def _made_fields(record: logging.LogRecord) -> Record:
 
 def _add_extra(fields: Record, extra: dict[str, object]) -> None:
     """Put what the service or another agent set on the record under its ECS name."""
-    for attribute in STAMPS.keys() & extra.keys():
+    for attribute in _ALL.intersection(extra):
         value = extra.pop(attribute)
         if value:
             extra.setdefault(STAMPS[attribute], value)
-    for attribute in _FOREIGN_TRACES & extra.keys():
+    for attribute in _FOREIGN_TRACES.intersection(extra):
         trace_id = extra.pop(attribute)
         if trace_id and trace_id != "0":
             extra.setdefault(ecs.TRACE_ID, trace_id)
