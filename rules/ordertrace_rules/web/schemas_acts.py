@@ -1,0 +1,73 @@
+"""The schemas of what people do about incidents: feedback, actions, reviews."""
+
+from ordertrace_rules.web.schema_parts import (
+    COUNT,
+    FLAG,
+    INSTANT,
+    INSTANT_OR_NULL,
+    NUMBER_OR_NULL,
+    STRING,
+    STRING_OR_NULL,
+    Json,
+    enum,
+    list_of,
+    object_of,
+    ref,
+)
+
+ACT_SCHEMAS: dict[str, Json] = {
+    "Feedback": object_of(
+        verdict=enum("right", "wrong_cause", "not_a_problem"),
+        by=STRING,
+        at=INSTANT,
+        cause=STRING_OR_NULL,
+        note=STRING_OR_NULL,
+    ),
+    "Action": object_of(
+        id=STRING,
+        kind=enum("manual_review", "notify_customer", "ticket", "degrade"),
+        title=ref("Text"),
+        state=enum("proposed", "approved", "declined", "done", "failed"),
+        by=STRING_OR_NULL,
+        at=INSTANT_OR_NULL,
+        automatic={**FLAG, "description": "Approved by ordertrace, as the site lets it with safe ones."},
+        count={**COUNT, "description": "Open members when it was approved."},
+        finished_at=INSTANT_OR_NULL,
+        result={**STRING_OR_NULL, "description": "Of the latest attempt."},
+    ),
+    "Decision": {
+        "type": "object",
+        "properties": {"decision": enum("approve", "decline"), "by": STRING},
+        "required": ["decision", "by"],
+    },
+    "Reviews": object_of(
+        reviews=list_of(
+            object_of(incident=STRING, playbook=STRING, open=COUNT, approved_by=STRING, approved_at=INSTANT)
+        )
+    ),
+    "FeedbackGiven": {
+        "type": "object",
+        "properties": {
+            "verdict": enum("right", "wrong_cause", "not_a_problem"),
+            "by": STRING,
+            "cause": {**STRING, "description": "With wrong_cause: the service that it was."},
+            "note": STRING,
+        },
+        "required": ["verdict", "by"],
+    },
+    "PlaybookStats": object_of(
+        days=COUNT,
+        playbooks=list_of(
+            object_of(
+                playbook=STRING,
+                fired=COUNT,
+                open=COUNT,
+                withdrawn=COUNT,
+                right=COUNT,
+                wrong_cause=COUNT,
+                not_a_problem=COUNT,
+                precision={**NUMBER_OR_NULL, "description": "The share of the judged that were right."},
+            )
+        ),
+    ),
+}
