@@ -66,8 +66,9 @@ def outgoing_headers(settings: Settings, present: Mapping[str, str]) -> dict[str
     if order_id:
         carrier: dict[str, str] = {}
         _baggage.inject(carrier, context=baggage.set_baggage(ecs.ORDER_ID, order_id, Context()))
-        members = [v for k, v in present.items() if k.lower() == BAGGAGE and v and ecs.ORDER_ID not in v]
-        headers[BAGGAGE] = ",".join([*members, carrier[BAGGAGE]])
+        sent = ",".join(value for name, value in present.items() if name.lower() == BAGGAGE)
+        others = [m.strip() for m in sent.split(",") if m.strip() and _name_of(m) != ecs.ORDER_ID]
+        headers[BAGGAGE] = ",".join([*others, carrier[BAGGAGE]])
     return headers
 
 
@@ -76,6 +77,10 @@ def incoming_context(headers: Mapping[str, str]) -> tuple[Context, str]:
     carrier: MutableMapping[str, str] = {name.lower(): value for name, value in headers.items()}
     context = _baggage.extract(carrier, context=_trace.extract(carrier))
     return context, clean_order_id(baggage.get_baggage(ecs.ORDER_ID, context))
+
+
+def _name_of(member: str) -> str:
+    return member.partition("=")[0].strip()
 
 
 def _trace_context(scope: Scope, namespace: str) -> Context | None:
