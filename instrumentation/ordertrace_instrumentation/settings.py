@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ordertrace_instrumentation.identity import DEFAULT_NAMESPACE
 from ordertrace_instrumentation.places import DEFAULT_SOURCES, Source, read_sources
+from ordertrace_instrumentation.privacy import Privacy, read_names
 
 Network = IPv4Network | IPv6Network
 UNKNOWN_SERVICE = "unknown_service"  # OpenTelemetry's word for a service without a name
@@ -50,6 +51,7 @@ class Settings:
     trusted_hosts: frozenset[str] = frozenset()
     trusted_peers: tuple[Network, ...] = ()
     capture_logging: bool = False
+    privacy: Privacy = field(default_factory=Privacy)
     forward_ca_file: Path | None = None
     forward_cert_file: Path | None = None
     forward_key_file: Path | None = None
@@ -72,6 +74,12 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "trusted_hosts": ("ORDERTRACE_TRUSTED_HOSTS",),
     "trusted_peers": ("ORDERTRACE_TRUSTED_PEERS",),
     "capture_logging": ("ORDERTRACE_CAPTURE_LOGGING",),
+    "field_allow": ("ORDERTRACE_FIELD_ALLOW",),
+    "field_deny": ("ORDERTRACE_FIELD_DENY",),
+    "field_hash": ("ORDERTRACE_FIELD_HASH",),
+    "field_hash_key": ("ORDERTRACE_FIELD_HASH_KEY",),
+    "max_message": ("ORDERTRACE_MAX_MESSAGE",),
+    "max_label": ("ORDERTRACE_MAX_LABEL",),
     "forward_ca_file": ("ORDERTRACE_FORWARD_CA_FILE",),
     "forward_cert_file": ("ORDERTRACE_FORWARD_CERT_FILE",),
     "forward_key_file": ("ORDERTRACE_FORWARD_KEY_FILE",),
@@ -82,7 +90,16 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
 }
 """The variables of each setting, the first that is set and not empty decides."""
 
-SECRETS = ("forward_shared_key", "forward_password")
+_OF_PRIVACY = {
+    "field_allow": "allow",
+    "field_deny": "deny",
+    "field_hash": "hashed",
+    "field_hash_key": "hash_key",
+    "max_message": "max_message",
+    "max_label": "max_label",
+}
+
+SECRETS = ("forward_shared_key", "forward_password", "field_hash_key")
 """Settings whose variable with `_FILE` behind it may name a file that holds the secret. No complaint shows them."""
 
 
@@ -103,14 +120,35 @@ def read_settings(
             if given is None:
                 continue
         try:
-            settings = replace(settings, **{name: _READERS[name](given, problems)})
+            value = _READERS[name](given, problems)
+            if name in _OF_PRIVACY:
+                value, name = replace(settings.privacy, **{_OF_PRIVACY[name]: value}), "privacy"
+            settings = replace(settings, **{name: value})
         except Exception as error:  # noqa: BLE001 - whatever was given, the service starts
             shown = "a secret" if name in SECRETS else f"{given!r:.80}"
+            if name in _OF_PRIVACY:
+                settings = replace(settings, privacy=_closed(settings.privacy, name))
+                problems.append(f"{source} is {shown}: {error}; {_CLOSED}")
+                continue
             default = getattr(settings, name)
             problems.append(f"{source} is {shown}: {error}; {default!r} is used instead")
+    if settings.privacy.hashed and not settings.privacy.hash_key:
+        privacy = settings.privacy
+        settings = replace(
+            settings, privacy=replace(privacy, hashed=(), deny=(*privacy.deny, *privacy.hashed))
+        )
+        problems.append("field_hash needs field_hash_key, a secret: until then those fields are left out")
     if settings.service == UNKNOWN_SERVICE and settings.transport:
         problems.append("the service has no name: set ORDERTRACE_SERVICE or call configure(service=…)")
     return settings, problems
+
+
+_CLOSED = "to be safe only what is needed leaves the service"
+
+
+def _closed(privacy: Privacy, name: str) -> Privacy:
+    """Where a list cannot be read, nothing may leave that it might have held back; a length has its default."""
+    return replace(privacy, allow=("ordertrace.*",)) if name.startswith("field_") else privacy
 
 
 def read_target(text: str) -> Target:
@@ -265,6 +303,12 @@ _READERS: Mapping[str, Callable[[Any, list[str]], Any]] = {
     "trusted_hosts": _hosts,
     "trusted_peers": _peers,
     "capture_logging": _switch,
+    "field_allow": lambda given, problems: read_names(_items(given)),
+    "field_deny": lambda given, problems: read_names(_items(given)),
+    "field_hash": lambda given, problems: read_names(_items(given)),
+    "field_hash_key": _text,
+    "max_message": _positive_int,
+    "max_label": _positive_int,
     "forward_ca_file": _file,
     "forward_cert_file": _file,
     "forward_key_file": _file,

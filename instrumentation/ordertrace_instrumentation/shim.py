@@ -37,6 +37,7 @@ class Shim:
         self.instance = uuid.uuid4().hex
         self.losses = Losses()
         self._numbers = itertools.count(1)
+        self._privacy = None if settings.privacy.is_default else settings.privacy
         self.transports = _open_all(settings, self.instance)
         self._stopped = threading.Event()
         if self.transports:
@@ -71,6 +72,13 @@ class Shim:
             self.losses.count("no_transport")
             complain_once("no transport is set, so records go nowhere: set ORDERTRACE_TRANSPORT")
             return
+        if self._privacy is not None:
+            try:
+                record = self._privacy.applied(record)
+            except Exception as error:  # noqa: BLE001 - then it does not leave
+                self.losses.count("record_failed")
+                complain_once(f"a record was held back: {safe_text(error)}")
+                return
         for transport in self.transports:
             try:
                 transport.ship(record, instant)

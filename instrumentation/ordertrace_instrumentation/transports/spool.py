@@ -2,8 +2,9 @@
 
 A directory of numbered segments, each a run of frames (length, CRC-32, payload), with a cursor that stands
 behind the last frame the server acknowledged, and a lock that its owner holds while it lives. Once the write
-has returned, the kernel holds the record: no death of the process loses it (only one of the machine can).
-When the owner is dead another process takes the lock, delivers the rest and removes the directory.
+has returned, the kernel holds the record: no death of the process loses it. Soon after it is on the disk
+(`GroupSync`), so that a power cut costs the last moment at most. When the owner is dead another process takes the
+lock, delivers the rest and removes the directory.
 """
 
 import fcntl
@@ -16,6 +17,7 @@ import zlib
 from pathlib import Path
 
 from ordertrace_instrumentation.complaints import complain_once
+from ordertrace_instrumentation.transports.group_sync import GroupSync
 from ordertrace_instrumentation.transports.vocabulary import Batch
 
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -141,6 +143,7 @@ class Spool:
         self._stored = 0
         self._others, self._recount_at = 0, 0.0
         self._reader = SegmentReader(directory)
+        self._sync = GroupSync(directory)
 
     def append(self, entry: bytes) -> str:
         frame = encode_frame(entry)
@@ -154,6 +157,7 @@ class Spool:
                 if written == len(frame):
                     self._end += written
                     self._stored += written
+                    self._note_write()
                     return ""
             except OSError as error:
                 complain_once(f"the spool {self._directory} cannot be written: {error.strerror}")
@@ -178,10 +182,13 @@ class Spool:
         with self._lock:
             if self._reader.position == (self._segment, self._end):
                 shutil.rmtree(self._directory, ignore_errors=True)
+            else:
+                self._sync.close()
             self.abandon()
         return 0
 
     def abandon(self) -> None:
+        self._sync.abandon()
         self._reader.close()
         close_quietly(self._fd)
         close_quietly(self._owner_fd)  # not unlocked: a parent that shares the lock still holds it
@@ -193,6 +200,12 @@ class Spool:
             self._recount_at = time.monotonic() + RECOUNT_INTERVAL
             self._others = sum(size_of(d) for d in spools_in(self._directory.parent) if d != self._directory)
         return self._stored + self._others + size <= self._max_bytes
+
+    def _note_write(self) -> None:
+        try:
+            self._sync.wrote(self._segment, self._fd)
+        except OSError as error:  # the record is taken all the same
+            complain_once(f"the spool {self._directory} cannot be synced to disk: {error.strerror}")
 
     def _rotate(self) -> None:
         close_quietly(self._fd)
