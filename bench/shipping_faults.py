@@ -4,8 +4,8 @@
 
 A service in a process of its own logs records one after another and says after each call that it returned. The
 server is healthy, down for three seconds, silent for five (it accepts and reads nothing), or down while the service
-is killed by SIGKILL; then it comes up, and a second process of the service starts and logs nothing. Counted is which of the
-records whose log call had returned arrived, once or more, by their own numbers. Prints a Markdown table.
+is killed by SIGKILL; then it comes up, and a second process of the service starts and logs nothing. Counted is which
+of the records whose log call had returned arrived, once or more, by their own numbers. Prints a Markdown table.
 """
 
 import argparse
