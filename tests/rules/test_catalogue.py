@@ -16,12 +16,14 @@ SHIPPED = {
     "carrier_silent",
     "delivered_not_signed",
     "inventory_oversold",
+    "label_not_collected",
     "logs_missing",
     "message_unconsumed",
     "order_volume_collapsed",
     "packed_not_collected",
     "paid_not_reserved",
     "payment_failing",
+    "payment_not_noticed",
     "picked_not_packed",
     "placed_not_paid",
     "refund_instructed_twice",
@@ -110,6 +112,28 @@ def test_the_shipped_deadlines_are_those_of_the_stages_that_they_explain() -> No
     assert within["paid_not_reserved"] == targets["reservation"] == 2 * HOUR
     assert within["packed_not_collected"] == targets["hand_over"] == targets["collection"] == DAY
     assert within["delivered_not_signed"] == targets["delivery"] == 7 * DAY
+    assert within["reserved_not_received"] == targets["warehouse_intake"] == 2 * HOUR
+    assert within["picked_not_packed"] == targets["packing"] == 4 * HOUR
+    returned = {s.id: s.target for s in catalogue.processes["order_return"].stages}
+    assert within["return_not_approved"] == returned["approval"] == DAY
+    assert within["return_approved_not_received"] == returned["way_back"] == 14 * DAY
+    assert within["return_received_not_inspected"] == returned["inspection"] == 2 * DAY
+
+
+def test_a_stage_that_is_overdue_is_told_by_no_other_playbook_of_the_same_order() -> None:
+    """One cause gives one guide: whoever waits for the end of a stage explains it."""
+    catalogue = load_catalogue()
+    overdue = catalogue.playbook("stage_overdue")
+    assert overdue is not None
+    ends = {a for s in catalogue.processes["order_fulfilment"].stages for a in s.ends}
+    waiting = {
+        p.id
+        for p in catalogue.playbooks
+        if p.process == overdue.process
+        and isinstance(p.condition, HappenedButNot)
+        and ends & set(p.condition.but_not)
+    }
+    assert waiting <= set(overdue.depends_on)
 
 
 def test_playbooks_stand_after_those_they_depend_on(tmp_path: Path) -> None:
