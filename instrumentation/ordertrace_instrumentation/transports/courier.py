@@ -16,7 +16,7 @@ from ordertrace_instrumentation.record import NS, Record, safe_text
 from ordertrace_instrumentation.transports.vocabulary import Carrier, Queue
 
 LINGER = 0.05  # seconds in which records gather to one batch
-BATCH_BYTES = 512 * 1024
+BATCH_BYTES, LEAST_BATCH_BYTES = 512 * 1024, 16 * 1024  # halved after each failure: a slow reader gets less
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between attempts, doubled after each failure
 ADOPT_INTERVAL = 30.0  # seconds between looks for what dead processes left behind
 
@@ -129,14 +129,15 @@ class CourierTransport:
 
     def _drain(self, queue: Queue) -> None:
         """Carry all that is in the queue; on closing give up at the deadline, and leave orphans to the next."""
-        pause = FIRST_PAUSE
-        while (batch := queue.read(BATCH_BYTES)) is not None:
+        pause, size = FIRST_PAUSE, BATCH_BYTES
+        while (batch := queue.read(size)) is not None:
             if self._closing.is_set() and (queue is not self._queue or time.monotonic() > self._deadline):
                 return
             if self._deliver(batch.entries):
                 queue.advance(batch)
-                pause = FIRST_PAUSE
+                pause, size = FIRST_PAUSE, min(size * 2, BATCH_BYTES)
                 continue
+            size = max(size // 2, LEAST_BATCH_BYTES)
             wait = random.uniform(pause / 2, pause)
             if self._closing.is_set():
                 if time.monotonic() + FIRST_PAUSE > self._deadline:

@@ -62,6 +62,8 @@ class SegmentReader:
         self._directory = directory
         self._cursor_fd = os.open(directory / "cursor", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.position = self._stored_position()
+        if not os.fstat(self._cursor_fd).st_size:  # takes its room while there is some
+            os.pwrite(self._cursor_fd, bytes(_CURSOR.size), 0)
 
     def read(self, max_bytes: int, head: tuple[int, int] | None) -> Batch | None:
         """The next batch. `head` is where the living writer stands; None if nobody writes any more."""
@@ -78,7 +80,10 @@ class SegmentReader:
     def advance(self, position: tuple[int, int]) -> int:
         """Keep the position on disk, then remove the segments before it; returns the bytes set free."""
         raw = struct.pack(">QQ", *position)
-        os.pwrite(self._cursor_fd, raw + struct.pack(">I", zlib.crc32(raw)), 0)
+        try:
+            os.pwrite(self._cursor_fd, raw + struct.pack(">I", zlib.crc32(raw)), 0)
+        except OSError as error:  # then a successor repeats; to stop here would repeat for ever
+            complain_once(f"the cursor of the spool {self._directory} cannot be written: {error.strerror}")
         self.position = position
         freed = 0
         for segment in segments_of(self._directory):
@@ -139,8 +144,9 @@ class Spool:
         fcntl.flock(self._owner_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         newborn.rename(directory)
         self._segment, self._end = 1, 0
-        self._fd = self._open_segment()
+        self._fd = self._open_segment(self._segment)
         self._stored = 0
+        self._refused = False  # the disk did, since the segment was begun
         self._others, self._recount_at = 0, 0.0
         self._reader = SegmentReader(directory)
         self._sync = GroupSync(directory)
@@ -161,6 +167,7 @@ class Spool:
                     return ""
             except OSError as error:
                 complain_once(f"the spool {self._directory} cannot be written: {error.strerror}")
+            self._refused = True
             self._cut_torn_frame()
             return "spool_write_failed"
 
@@ -172,9 +179,13 @@ class Spool:
     def advance(self, batch: Batch) -> None:
         with self._lock:
             position = batch.position
-            if position == (self._segment, self._end) and self._end >= self._segment_bytes:
-                self._rotate()
-                position = (self._segment, 0)
+            ripe = self._end >= self._segment_bytes or self._refused  # a full disk gets its room back soon
+            if ripe and position == (self._segment, self._end):
+                try:
+                    self._rotate()
+                    position = (self._segment, 0)
+                except OSError as error:
+                    complain_once(f"the spool {self._directory} cannot be written: {error.strerror}")
             self._stored -= self._reader.advance(position)
 
     def close(self) -> int:
@@ -208,12 +219,12 @@ class Spool:
             complain_once(f"the spool {self._directory} cannot be synced to disk: {error.strerror}")
 
     def _rotate(self) -> None:
+        fd = self._open_segment(self._segment + 1)
         close_quietly(self._fd)
-        self._segment, self._end = self._segment + 1, 0
-        self._fd = self._open_segment()
+        self._fd, self._segment, self._end, self._refused = fd, self._segment + 1, 0, False
 
-    def _open_segment(self) -> int:
-        path = self._directory / segment_name(self._segment)
+    def _open_segment(self, segment: int) -> int:
+        path = self._directory / segment_name(segment)
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _cut_torn_frame(self) -> None:
