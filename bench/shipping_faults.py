@@ -190,7 +190,7 @@ class Workshop:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
-    def _arrived(self) -> list[tuple[int, str]]:
+    def arrived(self) -> list[tuple[int, str]]:
         pairs = (line.split("\t") for line in _lines(self.folder / "arrived"))
         return [(int(number), event_id) for number, event_id in pairs]
 
