@@ -174,11 +174,16 @@ def witness(presence: Presence | None, event: Event) -> Presence:
 def _with_sequence(
     runs: tuple[tuple[int, int, int, int], ...], number: int, at: int
 ) -> tuple[tuple[int, int, int, int], ...]:
+    """Of a number that comes twice (an instance that began anew under its old id) what stands at the edge of a run is
+    the later time at its start and the earlier at its end: so it covers least, in whichever order they came."""
     if runs and number == runs[-1][1] + 1:  # the usual case
         first, _, first_at, _ = runs[-1]
         return (*runs[:-1], (first, number, first_at, at))
-    if any(first <= number <= last for first, last, _, _ in runs):
-        return runs
+    for place, (first, last, first_at, last_at) in enumerate(runs):
+        if first <= number <= last:
+            begun = max(first_at, at) if number == first else first_at
+            ended = min(last_at, at) if number == last else last_at
+            return (*runs[:place], (first, last, begun, ended), *runs[place + 1 :])
     merged: list[tuple[int, int, int, int]] = []
     for run in sorted([*runs, (number, number, at, at)]):
         if merged and run[0] == merged[-1][1] + 1:

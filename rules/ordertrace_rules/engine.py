@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from ordertrace_rules.aliases import Aliases, ref_key
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.clock import Clock
+from ordertrace_rules.clocks import Lag, lags_of, take_in
 from ordertrace_rules.cohorts import Cohorts
 from ordertrace_rules.completeness import Completeness, CompletenessRules, witness
 from ordertrace_rules.conditions.logs_missing import LogsMissing
@@ -95,6 +96,7 @@ class _Judged:
     journeys: dict[str, Versioned[Journey] | Journey] = field(
         default_factory=dict[str, Versioned[Journey] | Journey]
     )
+    lags: list[Lag] = field(default_factory=list[Lag])  # of causes and effects: what they tell of clocks
     problems: list[str] = field(default_factory=list[str])
     opens: bool = False  # a membership that was not open before
 
@@ -304,6 +306,7 @@ class Engine:
             problems.update(dict.fromkeys(p for each in judged.values() for p in each.problems))
             self.store.put_members(list(members.values()))
             self.store.put_journeys(list(journeys.values()))
+            take_in(self.store, [lag for each in judged.values() for lag in each.lags], completeness.now)
             changed += len(members)
         return changed, list(problems)
 
@@ -367,6 +370,7 @@ class Engine:
             judged.note_journey(set_aside(process, subject, orders, "too_many_events"), known)
             return ()
         folded = fold(process, subject, orders, events)
+        judged.lags += lags_of(process, folded)
         playbooks, emitters = self.rules.catalogue.playbooks, self.store.emitters
         verdicts = judge(folded, process, playbooks, existing, completeness, emitters, self.paces)
         for member in verdicts.changed:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from ordertrace_rules.actions.decisions import undecided
+from ordertrace_rules.clocks import ClockDifference
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.guide_findings import (
     cause_lines,
     cleared_lines,
+    clock_lines,
     count_of,
     either,
     evidence_lines,
@@ -50,14 +52,15 @@ def build_guide(
     base_url: str = "",
     kibana: Kibana = NO_KIBANA,
     journeys: Mapping[str, Journey] | None = None,
+    clocks: Sequence[ClockDifference] = (),
 ) -> Guide:
     """Write the guide as it stands at `now`.
 
     `members` is a sample of the incident's members; the totals come from the incident. `base_url` is where
     the pages are (without a trailing slash or with one); empty leaves the links out. `kibana` searches the logs
-    of the orders that are shown, by what `journeys` (by subject) know of them. Sections without a line are left
-    out, the others come in their fixed order. Where the members are services, the guide names them
-    and leaves the diagnosis aside, for it compares orders.
+    of the orders that are shown, by what `journeys` (by subject) know of them; `clocks` are those that
+    differ. Sections without a line are left out, the others come in their fixed order. Where the members are
+    services, the guide names them and leaves the diagnosis aside, for it compares orders.
     """
     base_url = base_url.rstrip("/")
     subjects = say("order" if count_of(incident) == 1 else "orders")
@@ -88,7 +91,11 @@ def build_guide(
         ("actions", _actions(incident, base_url), False),
         ("avoid", [Line(text) for text in (*(known.avoid if known else ()), *playbook.guide.avoid)], False),
         ("over_when", [Line(over_when)] if over_when else [], False),
-        ("unknown", unknown_lines(incident, playbook, members, diagnosis), False),
+        (
+            "unknown",
+            [*unknown_lines(incident, playbook, members, diagnosis), *clock_lines(process, clocks)],
+            False,
+        ),
         ("orders", _orders(incident, members, base_url, searched), False),
     )
     return Guide(

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from ordertrace_rules.clocks import OURSELVES, ClockDifference
 from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.locales.catalogue import say
-from ordertrace_rules.times import NS, format_instant
+from ordertrace_rules.times import NS, format_duration, format_instant
 from ordertrace_rules.vocabulary import (
     Diagnosis,
     Evidence,
@@ -21,6 +22,7 @@ from ordertrace_rules.vocabulary import (
 
 SUSPECTS_SHOWN = 3
 WORDS_SHOWN = 8
+CLOCKS_SHOWN = 3
 
 
 def count_of(incident: Incident) -> int:
@@ -177,6 +179,28 @@ def unknown_lines(
     elif shared := _shared(diagnosis):
         lines.append(Line(say("shared_trait", **_counts(shared[0]))))
     return lines
+
+
+def clock_lines(process: Process | None, clocks: Iterable[ClockDifference]) -> list[Line]:
+    """Between which services of the process times cannot be compared, and by how much."""
+    if process is None:
+        return []
+    own = {service for stage in process.stages for service in stage.services} | {OURSELVES}
+    return [
+        Line(
+            say(
+                "clocks_differ" if known.most is None else "clocks_about",
+                ahead=known.ahead,
+                behind=known.behind,
+                least=format_duration(known.least),
+                most=format_duration(known.most or 0),
+                k=known.k,
+                n=known.n,
+            )
+        )
+        for known in clocks
+        if {known.ahead, known.behind} <= own
+    ][:CLOCKS_SHOWN]
 
 
 def _undecided(service: str, diagnosis: Diagnosis) -> Line | None:

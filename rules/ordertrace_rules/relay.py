@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from ordertrace_alerting.vocabulary import Signal
 from ordertrace_rules.catalogue import Catalogue
+from ordertrace_rules.clocks import known_differences
 from ordertrace_rules.errors import Conflict, OrdertraceError
 from ordertrace_rules.guide import build_guide
 from ordertrace_rules.kibana import NO_KIBANA, Kibana
@@ -92,6 +93,7 @@ def guide_of(
         base_url=base_url,
         kibana=kibana,
         journeys=journeys_of(store, playbook, members) if kibana.url else {},
+        clocks=known_differences(store, now),
     )
 
 

@@ -27,7 +27,9 @@ def _whole(stage: Stage, records: Sequence[Event], acts: Sequence[Event]) -> Sta
     if end is not None:
         # Clocks differ: a stage that ended before it began took no time, it did not take less than none.
         started_at = min(start.timestamp, end.timestamp) if start else None
-        return StageState(stage.id, "done", started_at, end.timestamp, deadline(stage, started_at, acts))
+        early = max(0, start.timestamp - end.timestamp) if start else 0
+        due = deadline(stage, started_at, acts)
+        return StageState(stage.id, "done", started_at, end.timestamp, due, early=early)
     started_at = start.timestamp if start else None
     if failures:
         restarted = any(e.action in stage.starts and e.timestamp > failures[-1].timestamp for e in acts)
@@ -54,7 +56,8 @@ def _parts(stage: Stage, records: Sequence[Event], acts: Sequence[Event]) -> lis
         mine = [e for e, parcels in spoken if not parcels or value in parcels]
         state = _whole(stage, mine, [e for e in mine if e.id in counting])
         if state.state != "waiting":
-            parts.append(StagePart(value, state.state, state.started_at, state.ended_at, state.deadline))
+            spent = state.started_at, state.ended_at, state.deadline, state.early
+            parts.append(StagePart(value, state.state, *spent))
     return parts
 
 
@@ -86,7 +89,8 @@ def _together(stage: Stage, parts: Sequence[StagePart]) -> StageState:
         missed = [p.deadline for p in parts if _missed(p, ended_at) and p.deadline is not None]
         due = min(missed) if missed else done[ended_at].deadline
         begun = min(started_at, ended_at) if started_at is not None else None
-        return StageState(stage.id, "done", begun, ended_at, due, tuple(parts))
+        early = max(p.early for p in parts)
+        return StageState(stage.id, "done", begun, ended_at, due, tuple(parts), early)
     waited_for = [p for p in parts if p.state != "done"]
     due = min((p.deadline for p in waited_for if p.deadline is not None), default=None)
     in_vain = any if stage.complete == "all" else all

@@ -17,7 +17,7 @@ from ordertrace_rules.journey import fold, set_aside
 from ordertrace_rules.service import Service
 from ordertrace_rules.stores.protocol import OrderHit
 from ordertrace_rules.stores.search import MATCHED
-from ordertrace_rules.times import format_instant
+from ordertrace_rules.times import NS, format_instant
 from ordertrace_rules.vocabulary import Incident, Journey, Member, Playbook, Process, Stage, StageState
 
 
@@ -223,6 +223,7 @@ def _stage_document(traced: TracedStage) -> dict[str, Any]:
         "ended_at": instant_or_none(traced.state.ended_at),
         "deadline": instant_or_none(traced.state.deadline),
         "overdue": traced.overdue,
+        "end_before_start_seconds": traced.state.early / NS,
         "owner": traced.stage.owner or None,
         "unknown": [
             {

@@ -115,12 +115,16 @@ class StagePart:
     started_at: int | None = None
     ended_at: int | None = None
     deadline: int | None = None
+    early: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StageState:
     """Where a subject stands in a stage. With parcels the deadline is that of the first which is not done; of a
-    stage that is done, the first that was missed, if one was."""
+    stage that is done, the first that was missed, if one was.
+
+    `early` is by how much (ns) its end bears an earlier time than its start: clocks differ, and it is taken to have
+    lasted no time."""
 
     id: str
     state: StageStatus
@@ -128,6 +132,7 @@ class StageState:
     ended_at: int | None = None
     deadline: int | None = None  # when the target is used up; none while it is paused
     parts: tuple[StagePart, ...] = ()
+    early: int = 0
 
     def overdue(self, now: int) -> bool:
         """Over its target: still running past it, failed and not mended by then, or ended after it."""

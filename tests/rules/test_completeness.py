@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordertrace_rules.completeness import (
@@ -145,6 +145,7 @@ def test_a_file_is_all_there_is():
     assert complete(known([], now=60, rules=rules), 0, 50)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.integers(0, 2)), max_size=40), st.data())
 def test_what_is_known_does_not_depend_on_the_order_or_repetition_of_records(
     made: list[tuple[int, bool, int]], data: st.DataObject
@@ -155,6 +156,17 @@ def test_what_is_known_does_not_depend_on_the_order_or_repetition_of_records(
     assert known(shuffled, 60).gaps("inventory") == known(events, 60).gaps("inventory")
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 30)), max_size=30), st.data())
+def test_an_instance_that_gives_numbers_twice_is_known_alike_in_any_order(
+    made: list[tuple[int, int]], data: st.DataObject
+):
+    events = [beat(minutes, number) for number, minutes in made]
+    shuffled = data.draw(st.permutations(events))
+    assert known(shuffled, 60).gaps("inventory") == known(events, 60).gaps("inventory")
+
+
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 40), min_size=1))
 def test_the_holes_are_where_the_numbers_are_missing(numbers: set[int]):
     presence: Presence | None = None

@@ -17,6 +17,7 @@ from ordertrace_alerting.store import AlertStore
 from ordertrace_alerting.vocabulary import Delivery
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console
+from ordertrace_rules.clocks import known_differences
 from ordertrace_rules.completeness import FOREVER, Completeness
 from ordertrace_rules.errors import ConfigError, OrdertraceError, StoreUnavailable
 from ordertrace_rules.probe import (
@@ -129,7 +130,7 @@ def _checks(context: Context, probe: bool, door: tuple[str, int] | None) -> Iter
     )
     try:
         with context.open_service() as service:
-            for look in (_store, _engine, _kept_aside, _foreign_indices, _services):
+            for look in (_store, _engine, _kept_aside, _foreign_indices, _services, _clocks):
                 yield from look(service)
             if probe:
                 yield from _chain(service, door)
@@ -326,6 +327,20 @@ def _service(name: str, known: Completeness) -> Check:
     elif silence > LONG_AGO:
         fix = "nothing for over a day: does it still run, are its logs still shipped?"
     return Check(f"service {name}", "warning" if fix else "ok", said, fix)
+
+
+def _clocks(service: Service) -> Iterator[Check]:
+    """What causes and effects of the last day tell of the services' clocks."""
+    for known in known_differences(service.store, service.clock.now()):
+        least = format_duration(known.least)
+        most = f" and at most {format_duration(known.most)}" if known.most is not None else ""
+        yield Check(
+            f"clock {known.behind}",
+            "warning",
+            f"behind that of {known.ahead} by at least {least}{most}: {known.k} of {known.n} orders show an effect "
+            "before its cause",
+            "set the clocks by NTP, and look for times that are written without their offset: docs/diagnosis.md",
+        )
 
 
 def _ports(settings: Settings) -> Iterator[Check]:

@@ -82,6 +82,8 @@ def _row(stage: TracedStage, now: int, language: str) -> tuple[Text, Text, str, 
     if stage.overdue and state.deadline is not None:
         until = state.ended_at if state.state == "done" and state.ended_at is not None else now
         said += f", {duration_text(until - state.deadline, 'en')} overdue"
+    if state.early:
+        said += f", its end is recorded {duration_text(state.early, 'en')} before its start: clocks differ"
     for gap in stage.unknown:
         end = "" if gap.ongoing else f" to {format_instant(gap.end, unit=NS)}"
         missing = "perhaps not all logs" if gap.assumed else "no logs"

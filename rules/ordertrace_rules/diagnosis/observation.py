@@ -128,7 +128,9 @@ def _span_timings(children: dict[str, list[Event]], spans: dict[str, Event]) -> 
         if not remote:
             yield Timing((span.service,), f"own time of {span.span_name}", own, span)
         for callee in remote:
-            wait = (span.duration or 0) - (callee.duration or 0)
+            wait = max(
+                0, (span.duration or 0) - (callee.duration or 0)
+            )  # of two clocks, or it was not awaited
             yield Timing(
                 (span.service, callee.service), f"{span.span_name} -> {callee.span_name}", wait, span
             )

@@ -52,8 +52,8 @@ def chosen_language(request: Request, default: str) -> str:
 
 
 def duration_text(nanoseconds: int, language: str) -> str:
-    """`2h 5m`, `2 小时 5 分`; what is less than a second counts as `0s`."""
-    text = format_duration(nanoseconds) if abs(nanoseconds) >= NS else "0s"
+    """`2h 5m`, `2 小时 5 分`; what is less than a second counts as `0s`, and so does less than none: clocks differ."""
+    text = format_duration(nanoseconds) if nanoseconds >= NS else "0s"
     if language != "zh":
         return text
     parts: list[str] = []

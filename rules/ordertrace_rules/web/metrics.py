@@ -9,8 +9,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from ordertrace_rules.clocks import known_differences
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.service import Service
+from ordertrace_rules.times import NS
 
 SHOWN_STATES = ("open", "acknowledged")
 Read = Callable[[Pulse], float]
@@ -42,6 +44,7 @@ class ServiceCollector(Collector):
         yield from self._schedule()
         yield from self._intake()
         yield from self._store()
+        yield self._clocks()
         yield from self._incidents()
         deliveries = GaugeMetricFamily("ordertrace_deliveries", "Deliveries by state.", labels=["state"])
         for state, count in self._service.alerts.counts().items():
@@ -103,6 +106,16 @@ class ServiceCollector(Collector):
         for reason, count in self._service.store.count_kept_aside().items():
             family.add_metric([reason], count)
         yield family
+
+    def _clocks(self) -> Metric:
+        family = GaugeMetricFamily(
+            "ordertrace_clock_difference_seconds",
+            "By how much at least one service's clock is behind another's.",
+            labels=["behind", "ahead"],
+        )
+        for known in known_differences(self._service.store, self._service.clock.now()):
+            family.add_metric([known.behind, known.ahead], known.least / NS)
+        return family
 
     def _incidents(self) -> Iterator[Metric]:
         """Only what is open: closed incidents grow without end, and counting them would cost a scan."""

@@ -90,6 +90,10 @@ _STAGE = object_of(
     ended_at=INSTANT_OR_NULL,
     deadline=INSTANT_OR_NULL,
     overdue=FLAG,
+    end_before_start_seconds={
+        **NUMBER,
+        "description": "By how much its end bears an earlier time than its start, as clocks differ. Else 0.",
+    },
     owner=STRING_OR_NULL,
     unknown=list_of(
         object_of(

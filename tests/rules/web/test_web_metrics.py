@@ -5,7 +5,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ordertrace_rules.times import HOUR
+from ordertrace_rules.clocks import Lag, take_in
+from ordertrace_rules.times import HOUR, NS
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -66,6 +67,8 @@ def test_two_applications_do_not_share_a_registry(make_scene) -> None:
 
 def test_every_metric_is_documented_with_its_labels_and_no_other_is(morning, client) -> None:
     client.post("/api/v1/events", data="not json\n", content_type="application/x-ndjson")
+    now = morning.clock.now()
+    take_in(morning.service.store, [Lag(("payment", "wms"), f"p:{n}", now, -9 * NS) for n in range(20)], now)
     exposed = {}
     for family in families(client).values():
         name = family.name + ("_total" if family.type == "counter" else "")
