@@ -39,7 +39,7 @@ PATIENCE = 20.0  # seconds in which everything that will ever arrive has arrived
 
 def collect(port: int, path: Path, pace: float) -> None:
     """Write `number<TAB>event.id` of each record to `path`, then acknowledge. `pace`: seconds between reads."""
-    listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    listener = _listener(port)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     while True:
         connection, _ = listener.accept()
@@ -48,6 +48,18 @@ def collect(port: int, path: Path, pace: float) -> None:
             _converse(connection, fd, pace)
             os._exit(0)
         connection.close()
+
+
+def _listener(port: int) -> socket.socket:
+    """Waits for the port: a client that tried it while nobody listened may by chance have reached itself."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port), backlog=128)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _converse(connection: socket.socket, fd: int, pace: float) -> None:
