@@ -29,6 +29,7 @@ def load_catalogue(
     *,
     shipped: bool = True,
     only: Sequence[str] = (),
+    off: Sequence[str] = (),
     asked: Sequence[Path] = (),
     time_scale: float = 1.0,
 ) -> Catalogue:
@@ -36,7 +37,8 @@ def load_catalogue(
 
     A site's process or playbook replaces the shipped one of the same id, and a file or directory that is `asked`
     for (on a command line) replaces both. `only` keeps the playbooks named by
-    id or by the path of a file; what they depend on and is not kept is dropped from their `depends_on`.
+    id or by the path of a file, `off` leaves out those of these ids that `only` does not name; what a playbook
+    depends on and is not kept is dropped from its `depends_on`.
     `time_scale` divides every duration. Raises ConfigError with every mistake of every file.
     """
     named = [Path(name) for name in only if _is_path(name)]
@@ -45,14 +47,15 @@ def load_catalogue(
     )
     check_together(drafts)
     problems = [*drafts.problems, *(p for draft in drafts.all() for p in draft.reading.problems)]
-    problems += _unknown(only, drafts)
+    problems += _unknown(only, drafts, "there is no playbook of this name")
+    problems += _unknown(off, drafts, "playbooks_off names a playbook that there is not")
     if problems:
         raise ConfigError(problems)
     files = {path.resolve() for path in named}
     playbooks = [
         build_playbook(draft.values, draft.file)
         for draft in drafts.playbooks.values()
-        if not only or draft.id in only or Path(draft.file).resolve() in files
+        if (draft.id in only or Path(draft.file).resolve() in files if only else draft.id not in off)
     ]
     return Catalogue(
         {draft.id: build_process(draft.values, draft.file) for draft in drafts.processes.values()},
@@ -64,12 +67,12 @@ def _is_path(name: str) -> bool:
     return "/" in name or "\\" in name or name.endswith(SUFFIXES)
 
 
-def _unknown(only: Sequence[str], drafts: Drafts) -> Iterable[Problem]:
+def _unknown(names: Sequence[str], drafts: Drafts, said: str) -> Iterable[Problem]:
     known = sorted(drafts.playbooks)
-    for name in only:
+    for name in names:
         if not _is_path(name) and name not in drafts.playbooks:
             fix = nearest(name, known) or f"the playbooks are {', '.join(known)}; a file is named by its path"
-            yield Problem(name, 0, "", "there is no playbook of this name", fix)
+            yield Problem(name, 0, "", said, fix)
 
 
 def _by_dependency(playbooks: Sequence[Playbook]) -> tuple[Playbook, ...]:

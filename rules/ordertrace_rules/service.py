@@ -124,7 +124,13 @@ def open_alert_store(settings: Settings) -> AlertStore:
 
 def site_catalogue(settings: Settings, only: Sequence[str] = ()) -> Catalogue:
     """The shipped and the site's processes and playbooks. Raises ConfigError."""
-    return load_catalogue(settings.processes, settings.playbooks, only=only, time_scale=settings.time_scale)
+    return load_catalogue(
+        settings.processes,
+        settings.playbooks,
+        only=only,
+        off=settings.playbooks_off,
+        time_scale=settings.time_scale,
+    )
 
 
 def site_mappings(settings: Settings, more: Sequence[Path] = ()) -> Mappings:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ordertrace_rules.fields import (
+    ID,
     NAME,
     SERVICE,
     Duration,
@@ -186,6 +187,7 @@ SETTINGS: tuple[Field, ...] = (
     Field("time_scale", Factor(), "divides every duration in processes and playbooks: for demos", default=1),
     Field("processes", _PATHS, "files and directories with the site's processes", default=[]),
     Field("playbooks", _PATHS, "files and directories with the site's playbooks", default=[]),
+    Field("playbooks_off", Listing(ID, single=True), "playbooks that are not judged by", default=[]),
     Field("mappings", _PATHS, "mapping files for all that comes in", default=[]),
     Field(
         "masks",

@@ -105,6 +105,7 @@ class Settings:
     time_scale: float
     processes: tuple[Path, ...]
     playbooks: tuple[Path, ...]
+    playbooks_off: tuple[str, ...]
     mappings: tuple[Path, ...]
     masks: tuple[str, ...]
     mask_key: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""`ordertrace playbooks stats`: how often each playbook fired, and how often people said that it was right."""
+"""`ordertrace playbooks`: what each says, how often it fired, and how often people said that it was right."""
 
 import json
 from collections.abc import Iterable
@@ -10,6 +10,8 @@ from rich.text import Text
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console
 from ordertrace_rules.feedback import PlaybookStats, playbook_stats
+from ordertrace_rules.fields import nearest
+from ordertrace_rules.playbook_page import playbook_page
 from ordertrace_rules.times import DAY
 from ordertrace_rules.web.documents import stats_document
 
@@ -17,6 +19,25 @@ from ordertrace_rules.web.documents import stats_document
 @click.group()
 def playbooks() -> None:
     """How the playbooks do."""
+
+
+@playbooks.command()
+@click.argument("playbook")
+@click.pass_obj
+def show(context: Context, playbook: str) -> None:
+    """Show when a playbook speaks and what its guide says, in both languages, as Markdown.
+
+    \b
+    Examples:
+      ordertrace playbooks show paid_not_reserved
+    """
+    catalogue = context.catalogue
+    found = catalogue.playbook(playbook)
+    if found is None:
+        known = sorted(p.id for p in catalogue.playbooks)
+        near = nearest(playbook, known) or f"the playbooks are {', '.join(known)}"
+        raise click.ClickException(f"there is no playbook “{playbook}”: {near}")
+    click.echo(playbook_page(found, catalogue), nl=False)
 
 
 @playbooks.command()
