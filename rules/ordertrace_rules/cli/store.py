@@ -1,4 +1,4 @@
-"""`ordertrace store`: look after the store: backup and restore of SQLite's file, retention."""
+"""`ordertrace store`: look after the store: what it holds, backup and restore of SQLite's file, retention."""
 
 import json
 import time
@@ -10,8 +10,11 @@ import click
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.stores.backup import Contents, back_up, contents
 from ordertrace_rules.stores.backup import restore as restore_backup
+from ordertrace_rules.stores.elasticsearch.cluster import FEW_PAUSES
+from ordertrace_rules.stores.elasticsearch.contents import ClusterContents, cluster_contents
+from ordertrace_rules.stores.elasticsearch.indices import event_stream
 from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
-from ordertrace_rules.stores.opening import require_store
+from ordertrace_rules.stores.opening import open_cluster, require_store
 from ordertrace_rules.stores.retention import Expired
 from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.times import format_duration, format_instant, parse_duration
@@ -31,7 +34,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 @click.group()
 def store() -> None:
-    """Look after the store: backup and restore of SQLite's file, retention."""
+    """Look after the store: what it holds, backup and restore of SQLite's file, retention."""
 
 
 @store.command(
@@ -109,11 +112,23 @@ Example:
 @click.pass_obj
 def info(context: Context, output: str) -> None:
     """Say where the store is, how large it is and what it holds."""
-    _print(contents(_path(context, must_exist=True)), output, "")
+    if context.settings.store == "elasticsearch":
+        cluster = open_cluster(context.settings, FEW_PAUSES)
+        try:
+            _print(cluster_contents(cluster), output, "")
+        finally:
+            cluster.client.close()
+    else:
+        _print(contents(_path(context, must_exist=True)), output, "")
 
 
 def _path(context: Context, *, must_exist: bool = False) -> Path:
     settings = context.settings
+    if settings.store == "elasticsearch":
+        raise click.UsageError(
+            "the store is elasticsearch: its backup is a snapshot of "
+            f"{event_stream(settings.es_namespace)} and ordertrace.*-{settings.es_namespace} (docs/store.md, Backup)"
+        )
     if settings.store != "sqlite":
         raise click.UsageError(f"the store is {settings.store}: this command is for store: sqlite")
     if must_exist:
@@ -121,20 +136,31 @@ def _path(context: Context, *, must_exist: bool = False) -> Path:
     return settings.sqlite_path
 
 
-def _print(held: Contents, output: str, done: str) -> None:
+def _print(held: Contents | ClusterContents, output: str, done: str) -> None:
     instants = {
         name: None if instant is None else format_instant(instant)
         for name, instant in (("oldest_event", held.oldest_event), ("newest_event", held.newest_event))
     }
     if output == "json":
-        click.echo(json.dumps({**asdict(held), "path": str(held.path), **instants}))
+        place = {"path": str(held.path)} if isinstance(held, Contents) else {}
+        click.echo(json.dumps({**asdict(held), **place, **instants}))
         return
-    click.echo(f"{done} {held.path}: {held.bytes / 1e6:.1f} MB, schema {held.schema}".strip())
+    click.echo(f"{done} {_place(held)}".strip())
     span = f", from {instants['oldest_event']} to {instants['newest_event']}" if held.events else ""
     click.echo(f"  events      {held.events}{span}")
     click.echo(f"  journeys    {held.journeys}, {held.open_journeys} open")
     click.echo(f"  incidents   {held.incidents}, {held.open_incidents} open")
     click.echo(f"  kept aside  {held.kept_aside}")
+    if isinstance(held, ClusterContents):
+        for kind, room in held.room.items():
+            click.echo(f"  room        {kind}: {room.bytes / 1e6:.1f} MB, indices: {room.indices}")
+
+
+def _place(held: Contents | ClusterContents) -> str:
+    size = f"{held.bytes / 1e6:.1f} MB"
+    if isinstance(held, Contents):
+        return f"{held.path}: {size}, schema {held.schema}"
+    return f"{held.place}, namespace {held.namespace}: {size}"
 
 
 def _expired_text(expired: Expired, age: int, dry_run: bool) -> str:

@@ -442,6 +442,7 @@ CALLS: dict[str, str] = {  # of the running service, by the client's method; "" 
     "delete_by_query": "write",
     "indices.refresh": "maintenance",
     "indices.exists": "view_index_metadata",
+    "indices.stats": "monitor",
     "indices.resolve_index": "view_index_metadata",
 }
 
