@@ -42,6 +42,13 @@ class OrderHandler(logging.Handler):
         """None is needed: transports have their own, and no thread shall wait for another one's here."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As the base class does, without asking for a lock and for filters that are not there."""
+        if self.filters:
+            return super().handle(record)
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         if not _capture.active:
             _ship(record, kept_fields(record))

@@ -172,7 +172,7 @@ def add_order(record: Record, order_id: str, scope: Scope) -> None:
     """Put `order_id` into the record and, where it is the scope's own order, the scope's refs and labels."""
     if order_id:
         record[ecs.ORDER_ID] = order_id
-    if order_id == scope.order_id:
+    if order_id == scope.order_id and (scope.refs or scope.labels):
         for name, value in scope.fields().items():
             record.setdefault(name, value)
 

@@ -47,6 +47,7 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
 }
 _OWN_ATTRIBUTES = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _FOREIGN_TRACES = frozenset(("otelTraceID", "elasticapm_trace_id", "dd.trace_id"))
+_KNOWN = _ALL | _FOREIGN_TRACES
 OWN_LOGGER = "ordertrace"
 _LEVELS = {"warning": "warn", "critical": "fatal", "success": "info"}
 
@@ -131,7 +132,9 @@ def kept_fields(record: logging.LogRecord) -> Record:
         except Exception as error:  # noqa: BLE001
             complain_once(f"a log record could not be stamped: {safe_text(error)}")
             fields = {}
-        fields = attributes[STAMPED] = Stamp(fields, _NO_STAMPS)
+        if type(fields) is not Stamp:
+            fields = Stamp(fields, _NO_STAMPS)
+        attributes[STAMPED] = fields
     return fields
 
 
@@ -157,6 +160,12 @@ def level_text(name: str) -> str:
     return _LEVELS.get(name.lower(), name.lower())
 
 
+@functools.lru_cache(maxsize=256)
+def logger_text(name: object) -> str:
+    """A logger's name as a record carries it."""
+    return safe_text(name)
+
+
 def ecs_record(record: logging.LogRecord, fields: Record | None = None) -> Record:
     """The whole LogRecord as ECS, made from its stamp, or from `fields` made without touching the record."""
     if fields is None:
@@ -164,15 +173,16 @@ def ecs_record(record: logging.LogRecord, fields: Record | None = None) -> Recor
     whole: Record = {
         **fields,
         ecs.LOG_LEVEL: level_text(record.levelname),
-        ecs.LOG_LOGGER: safe_text(record.name),
+        ecs.LOG_LOGGER: logger_text(record.name),
         ecs.MESSAGE: message_of(record),
     }
     if record.exc_info and record.exc_info[0] is not None:
         whole.setdefault(ecs.ERROR_TYPE, record.exc_info[0].__name__)
         whole.setdefault(ecs.ERROR_MESSAGE, safe_text(record.exc_info[1]))
-    trace = _stack_trace(record)
-    if trace:
-        whole.setdefault(ecs.ERROR_STACK_TRACE, trace)
+    if record.exc_info or record.exc_text:
+        trace = _stack_trace(record)
+        if trace:
+            whole.setdefault(ecs.ERROR_STACK_TRACE, trace)
     return whole
 
 
@@ -189,7 +199,7 @@ def _made_fields(record: logging.LogRecord) -> Record:
     if record.name == OWN_LOGGER:  # may be said while the shim is being made
         return {ecs.TIMESTAMP: rfc3339(instant)}
     shim = current_shim()
-    fields = shim.new_record(instant)
+    fields = Stamp(shim.new_record(instant), _NO_STAMPS)
     attributes = record.__dict__
     if len(attributes) > _OWN_ATTRIBUTES:  # a LogRecord sets its own first, in whatever way it was made
         more = islice(attributes, _OWN_ATTRIBUTES, None)
@@ -207,6 +217,9 @@ def _made_fields(record: logging.LogRecord) -> Record:
 
 def _add_extra(fields: Record, extra: dict[str, object]) -> None:
     """Put what the service or another agent set on the record under its ECS name."""
+    if _KNOWN.isdisjoint(extra):  # as nearly always
+        add_fields(fields, extra)
+        return
     for attribute in _ALL.intersection(extra):
         value = extra.pop(attribute)
         if value:

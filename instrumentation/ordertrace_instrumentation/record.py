@@ -94,7 +94,13 @@ def add_fields(record: Record, fields: Mapping[str, object]) -> None:
         elif name in ecs.REF_KINDS:
             record.setdefault(ecs.ORDER_REFS + name, label_text(value))
         else:
-            record.setdefault(ecs.LABELS + safe_text(name), label_text(value))
+            plain = type(value) is str and value.isascii() and len(value) <= MAX_VALUE
+            record.setdefault(_label(name), value if plain else label_text(value))
+
+
+@lru_cache(maxsize=256)
+def _label(name: str) -> str:
+    return ecs.LABELS + safe_text(name)
 
 
 def json_line(record: Mapping[str, Any]) -> str:

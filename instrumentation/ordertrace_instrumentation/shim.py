@@ -51,14 +51,11 @@ class Shim:
     def closed(self) -> bool:
         return self._stopped.is_set()
 
-    def event_id(self) -> str:
-        """A new id, unique over all processes, without asking the system for randomness each time."""
-        return f"{self.instance}-{next(self._numbers):x}"
-
     def new_record(self, instant: int) -> Record:
+        """A record with a new `event.id`: unique over all processes, without asking the system for randomness."""
         return {
             ecs.TIMESTAMP: rfc3339(instant),
-            ecs.EVENT_ID: self.event_id(),
+            ecs.EVENT_ID: f"{self.instance}-{next(self._numbers):x}",
             ecs.SERVICE_NAME: self.settings.service,
             ecs.SERVICE_INSTANCE_ID: self.instance,
         }

@@ -34,7 +34,8 @@ class EntryEncoder:
         self._pack: Callable[[Record], bytes] = cast(Any, msgpack).Packer(unicode_errors="replace").pack
 
     def encode(self, record: Record, instant: int) -> bytes:
-        return _ENTRY_HEAD.pack(_ARRAY_OF_TIME, *divmod(instant, NS)) + self._pack(record)
+        seconds = instant // NS
+        return _ENTRY_HEAD.pack(_ARRAY_OF_TIME, seconds, instant - seconds * NS) + self._pack(record)
 
 
 class CourierTransport:
@@ -70,8 +71,10 @@ class CourierTransport:
                 return
             self._busy = True
             try:
-                numbered = {ecs.EVENT_SEQUENCE: self._sequence + 1, **record}
-                lost = self._queue.append(self._encoder.encode(numbered, instant))
+                record[ecs.EVENT_SEQUENCE] = (
+                    self._sequence + 1
+                )  # of this transport; the next one writes its own
+                lost = self._queue.append(self._encoder.encode(record, instant))
                 if lost:
                     self.losses.count(lost)
                 else:

@@ -21,7 +21,7 @@ class GroupSync:
         self._directory = directory
         self._sync = sync
         self._lock = threading.Lock()
-        self._written: dict[int, int] = {}  # segment -> a descriptor of our own
+        self.written: dict[int, int] = {}  # since the last sync: segment -> a descriptor of our own
         self._wake = threading.Event()
         self._closed = False
         try:
@@ -32,10 +32,10 @@ class GroupSync:
 
     def wrote(self, segment: int, fd: int) -> None:
         """Note a write to a segment. Costs nothing where one is noted already. Raises OSError without descriptors."""
-        if segment not in self._written and not self._closed:
+        if segment not in self.written and not self._closed:
             with self._lock:
-                if segment not in self._written:
-                    self._written[segment] = os.dup(fd)
+                if segment not in self.written:
+                    self.written[segment] = os.dup(fd)
             self._wake.set()
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class GroupSync:
     def abandon(self) -> None:
         """In a forked child, where the thread is gone: only let go."""
         self._closed = True
-        written, self._written = self._written, {}
+        written, self.written = self.written, {}
         for own in written.values():
             os.close(own)
 
@@ -61,7 +61,7 @@ class GroupSync:
 
     def _sync_all(self) -> None:
         with self._lock:
-            written, self._written = self._written, {}
+            written, self.written = self.written, {}
         for own in written.values():
             try:
                 self._sync(own)

@@ -32,6 +32,7 @@ class LineTransport:
         self._identity = (0, 0)
 
     def ship(self, record: Record, instant: int) -> None:
+        record.pop(ecs.EVENT_SEQUENCE, None)  # another transport's
         body = json_line(record)
         with self._lock:
             if self._busy:  # a signal handler or a finaliser logs in the middle of a write of its own thread

@@ -152,9 +152,11 @@ class Spool:
         self._sync = GroupSync(directory)
 
     def append(self, entry: bytes) -> str:
-        frame = encode_frame(entry)
+        frame = _FRAME.pack(len(entry), zlib.crc32(entry)) + entry
         with self._lock:
-            if not self._has_room(len(frame)):
+            if time.monotonic() >= self._recount_at:
+                self._recount()
+            if self._stored + self._others + len(frame) > self._max_bytes:
                 return "spool_full"
             try:
                 if self._end >= self._segment_bytes:
@@ -163,7 +165,8 @@ class Spool:
                 if written == len(frame):
                     self._end += written
                     self._stored += written
-                    self._note_write()
+                    if self._segment not in self._sync.written:
+                        self._note_write()
                     return ""
             except OSError as error:
                 complain_once(f"the spool {self._directory} cannot be written: {error.strerror}")
@@ -205,12 +208,10 @@ class Spool:
         close_quietly(self._owner_fd)  # not unlocked: a parent that shares the lock still holds it
         self._fd = self._owner_fd = -1
 
-    def _has_room(self, size: int) -> bool:
+    def _recount(self) -> None:
         """The cap covers the whole directory, so that a service which crashes in a loop doesn't fill the disk."""
-        if time.monotonic() >= self._recount_at:
-            self._recount_at = time.monotonic() + RECOUNT_INTERVAL
-            self._others = sum(size_of(d) for d in spools_in(self._directory.parent) if d != self._directory)
-        return self._stored + self._others + size <= self._max_bytes
+        self._recount_at = time.monotonic() + RECOUNT_INTERVAL
+        self._others = sum(size_of(d) for d in spools_in(self._directory.parent) if d != self._directory)
 
     def _note_write(self) -> None:
         try:

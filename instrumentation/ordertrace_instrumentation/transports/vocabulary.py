@@ -14,7 +14,7 @@ class Transport(Protocol):
     losses: Losses
 
     def ship(self, record: Record, instant: int) -> None:
-        """Take `record`, made at `instant` (ns), without waiting for anybody."""
+        """Take `record`, made at `instant` (ns), without waiting for anybody. Sets its `event.sequence`."""
         ...
 
     def close(self, timeout: float) -> None:
