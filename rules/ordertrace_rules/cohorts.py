@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from ordertrace_rules.baseline import Passage, alike
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.volume import Volume
@@ -48,7 +49,9 @@ class Cohorts:
             orders = list(dict.fromkeys(order for m in members for order in m.order_ids))
             known = set(orders)
             stage = _stage(playbook, process, members)
-            others = [o for o in self._in_time(incident, process, stage) if o not in known]
+            in_time = [p for p in self._in_time(incident, process, stage) if p.order not in known]
+            baseline = alike([m.since for m in members], in_time)
+            others = baseline.orders
             with self._store.batch():
                 affected, healthy = (
                     self._cases(_drawn(orders, AFFECTED)),
@@ -62,6 +65,8 @@ class Cohorts:
                 affected_of=max(incident.open_count, len(orders)),
                 healthy_of=len(others),
             )
+            if baseline.alike and len(others) < len({p.order for p in in_time}):
+                diagnosis = replace(diagnosis, sampled=f"{diagnosis.sampled} {baseline.alike}".strip())
             named = decide(playbook.diagnose, Facts(affected, healthy, diagnosis, process, incident.missing))
             return replace(diagnosis, known_cause=named.cause, because=named.because) if named else diagnosis
         except Exception:
@@ -74,13 +79,15 @@ class Cohorts:
             incident.id, ("resolved",), limit=READ
         )
 
-    def _in_time(self, incident: Incident, process: Process, stage: str) -> Iterable[str]:
-        """Orders that passed the stage in time, lately."""
+    def _in_time(self, incident: Incident, process: Process, stage: str) -> list[Passage]:
+        """Orders that passed the stage in time, lately, and when they began it."""
         if not stage:
             return []
         until = incident.resolved_at if incident.resolved_at is not None else _END_OF_TIME
         journeys = self._store.journeys_past(process.id, stage, incident.since - LATELY, until, READ)
-        return [order for j in journeys if _in_time(j, stage) for order in j.order_ids]
+        return [
+            Passage(order, _began(j, stage)) for j in journeys if _in_time(j, stage) for order in j.order_ids
+        ]
 
     def _cases(self, orders: Iterable[str]) -> list[Case]:
         cases: list[Case] = []
@@ -106,6 +113,12 @@ def _stage(playbook: Playbook, process: Process, members: Sequence[Member]) -> s
         return of_members.most_common(1)[0][0]
     actions = set(playbook.condition.actions())
     return next((s.id for s in process.stages if actions.intersection(s.ends)), "")
+
+
+def _began(journey: Journey, stage: str) -> int:
+    state = journey.stage(stage)
+    began = state.started_at if state is not None else None
+    return began if began is not None else journey.started_at or 0
 
 
 def _in_time(journey: Journey, stage: str) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from ordertrace_rules.diagnosis.cohort import Case, group
+from ordertrace_rules.cohort_files import Drawn, drawn_from
+from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.diagnose import diagnose
-from ordertrace_rules.intake.files import Unreadable, read_events
+from ordertrace_rules.intake.files import Unreadable
 from ordertrace_rules.rendering.plain import plain
 from ordertrace_rules.vocabulary import Diagnosis, Suspect, in_language
 
@@ -32,7 +33,8 @@ def contrast(healthy: Path, affected: Path, output: str) -> None:
     The files hold event records and spans as JSON lines, gzip too. They are grouped by `order.id`, else by
     `trace.id`. Records that cannot be read are counted on stderr and left out.
     """
-    diagnosis = diagnose(_cases(affected), _cases(healthy))
+    ours, theirs = _cases(affected, parameters.MAX_AFFECTED), _cases(healthy, parameters.MAX_HEALTHY)
+    diagnosis = diagnose(ours.cases, theirs.cases, affected_of=ours.of, healthy_of=theirs.of)
     if diagnosis.sampled:
         click.echo(f"ordertrace: {diagnosis.sampled}", err=True)
     if output == "json":
@@ -45,6 +47,9 @@ def contrast_document(diagnosis: Diagnosis) -> dict[str, Any]:
     """What `--format json` prints: the services above the noise, then what the affected share, then the others."""
     return {
         "verdict": diagnosis.verdict,
+        "affected": diagnosis.affected,
+        "healthy": diagnosis.healthy,
+        "sampled": diagnosis.sampled or None,
         "suspects": [_suspect(suspect) for suspect in diagnosis.suspects],
         "cleared": [{"service": c.service, "observations": c.observations} for c in diagnosis.cleared],
     }
@@ -66,20 +71,20 @@ def _suspect(suspect: Suspect) -> dict[str, Any]:
     }
 
 
-def _cases(path: Path) -> list[Case]:
+def _cases(path: Path, most: int) -> Drawn:
     unreadable: Counter[str] = Counter()
 
     def note(problem: Unreadable) -> None:
         unreadable[problem.reason] += 1
 
-    events = [read.event for read in read_events([path], on_unreadable=note)]
-    cases = group(events)
+    drawn = drawn_from(path, most, note)
     for reason, count in sorted(unreadable.items()):
         click.echo(f"ordertrace: {path.name}: {count} records could not be read: {reason}", err=True)
-    alone = len(events) - sum(len(case.events) for case in cases)
-    if alone:
-        click.echo(f"ordertrace: {path.name}: {alone} records name neither an order nor a trace", err=True)
-    return cases
+    if drawn.alone:
+        click.echo(
+            f"ordertrace: {path.name}: {drawn.alone} records name neither an order nor a trace", err=True
+        )
+    return drawn
 
 
 def _print(diagnosis: Diagnosis) -> None:

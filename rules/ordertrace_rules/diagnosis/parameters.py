@@ -6,6 +6,12 @@ MAX_AFFECTED = 500
 MAX_HEALTHY = 2_000
 """Healthy subjects looked at: what happens to one order in a thousand is still seen about twice."""
 
+MAX_RECORDS = 60_000
+"""Records of a file's cohort that are read: some seconds of work, and more subjects change no ranking."""
+
+LEAST_SUBJECTS = 200
+"""… but so many subjects at least: the interval of a share of 200 is within 7 points."""
+
 MIN_HEALTHY = 5
 """Fewer healthy subjects are no baseline: the upper bound of 0 of 4 is 49 %, of 0 of 5 still 43 %."""
 

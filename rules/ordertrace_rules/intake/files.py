@@ -109,15 +109,31 @@ def read_events(
     reader = Reader(mappings or Mappings(), Masker(masks, mask_key))
     for path in paths:
         for record in until_damage(path, on_unreadable):
-            try:
-                events = reader.events(record.value, received=_NEVER, source=record.file)
-            except RecordError as error:
-                on_unreadable(Unreadable(record, error.reason, str(error)))
-                continue
-            yield from map(_as_read, events)
+            yield from _read(reader, record, on_unreadable)
+
+
+def read_chosen(
+    path: Path, is_chosen: Callable[[RawRecord], bool], on_unreadable: Callable[[Unreadable], object]
+) -> Iterator[ReadEvent]:
+    """As `read_events`, of the records of one file that are chosen before they are decoded."""
+    reader = Reader(Mappings(), Masker(DEFAULT_MASKS))
+    for record in until_damage(path, on_unreadable):
+        if is_chosen(record):
+            yield from _read(reader, record, on_unreadable)
 
 
 _NEVER = -1  # no instant that a record can have
+
+
+def _read(
+    reader: Reader, record: RawRecord, on_unreadable: Callable[[Unreadable], object]
+) -> Iterator[ReadEvent]:
+    try:
+        events = reader.events(record.value, received=_NEVER, source=record.file)
+    except RecordError as error:
+        on_unreadable(Unreadable(record, error.reason, str(error)))
+        return
+    yield from map(_as_read, events)
 
 
 def _as_read(event: Event) -> ReadEvent:
