@@ -29,11 +29,11 @@ from ordertrace_rules.event import Event
 from ordertrace_rules.incidents import IncidentRules
 from ordertrace_rules.intake.files import ReadEvent
 from ordertrace_rules.stores.memory import MemoryStore, MemoryViews
-from ordertrace_rules.times import DAY, HOUR, NS, format_instant
+from ordertrace_rules.times import DAY, NS, format_instant
 from ordertrace_rules.vocabulary import Process, Stage
 
 ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "olist.tar.xz"
-LEADS = {"0": 0, "12 h": 12 * HOUR, "1 d": DAY, "2 d": 2 * DAY}
+LEADS = {"1 d": DAY, "2 d": 2 * DAY, "3 d": 3 * DAY, "5 d": 5 * DAY}
 CHANCES = (0.3, 0.5, 0.7)
 PERCENTAGES = (0.5, 0.7, 0.8, 0.9)
 PAID, SENT, SIGNED = "payment.captured", "shipment.handed_over", "delivery.signed"
