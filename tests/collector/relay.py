@@ -12,10 +12,17 @@ _KEPT = ("content-type", "authorization")
 
 
 class Relay(ThreadingHTTPServer):
-    """Hands each request on to `url`. The first `busy` bulks get `answer` (a status, or 200: each item a 429)."""
+    """Hands each request on to `url`. The first `busy` bulks get `answer` (a status, or 200: each item a 429).
 
-    def __init__(self, port: int, url: str, busy: int = 0, answer: int = 429) -> None:
+    With `only_bulk` all but bulks is forbidden, as to a user without a privilege on the cluster.
+    """
+
+    def __init__(
+        self, port: int, url: str, busy: int = 0, answer: int = 429, only_bulk: bool = False
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
+        self.only_bulk = only_bulk
+        self.forbidden = 0
         self.url = url
         self.busy = busy
         self.answer = answer
@@ -37,6 +44,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.server.only_bulk and "_bulk" not in self.path:
+            self.server.forbidden += 1
+            error = {"type": "security_exception", "reason": "action [cluster:monitor/main] is unauthorized"}
+            self._answer(403, {}, json.dumps({"error": error, "status": 403}).encode())
+            return
         refusal = self.server.refusal(body) if "_bulk" in self.path else None
         if refusal is not None:
             self._answer(self.server.answer, {"x-elastic-product": "Elasticsearch"}, refusal)
@@ -63,8 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def relay(port: int, url: str, busy: int = 0, answer: int = 429) -> Iterator[Relay]:
-    server = Relay(port, url, busy, answer)
+def relay(port: int, url: str, busy: int = 0, answer: int = 429, only_bulk: bool = False) -> Iterator[Relay]:
+    server = Relay(port, url, busy, answer, only_bulk)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server
