@@ -251,12 +251,12 @@ import os, sys, time
 from flask import Flask
 def memory():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-app, before, began = Flask("app"), memory(), time.perf_counter()
+app, before, began, busy = Flask("app"), memory(), time.perf_counter(), time.process_time()
 from ordertrace_instrumentation import configure
 from ordertrace_instrumentation.web.flask import instrument_flask
 configure("app", transport="forward://127.0.0.1:1", spool_dir=sys.argv[1], capture_logging=True)
 instrument_flask(app)
-print(time.perf_counter() - began, memory() - before)
+print(time.perf_counter() - began, time.process_time() - busy, memory() - before)
 os._exit(0)
 """
 
@@ -270,9 +270,10 @@ def hosts(times: int = 9) -> None:
                 [sys.executable, "-c", STARTED, spool], capture_output=True, text=True, check=True
             )
         seen.append([float(word) for word in out.stdout.split()])
-    seconds, mebibytes = (statistics.median(values) for values in zip(*seen, strict=True))
+    seconds, busy, mebibytes = (statistics.median(values) for values in zip(*seen, strict=True))
     print("| what a Flask application pays | |\n|---|---:|")
     print(f"| later start (import, configure, spool, hooks) | {seconds:.3f} s |")
+    print(f"| of that, its own processor time | {busy:.3f} s |")
     print(f"| more memory | {mebibytes:.1f} MiB |")
 
 
