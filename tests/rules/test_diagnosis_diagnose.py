@@ -345,7 +345,7 @@ def test_the_command_prints_the_contract(tmp_path: Path) -> None:
     )
     assert ran.exit_code == 0, ran.output
     printed = json.loads(ran.stdout)
-    assert set(printed) == {"verdict", "suspects", "cleared"}
+    assert set(printed) == {"verdict", "affected", "healthy", "sampled", "suspects", "cleared"}
     assert printed["verdict"] == "localised"
     first = printed["suspects"][0]
     assert set(first) == {"service", "score", "above_noise", "kind", "evidence"}
@@ -371,6 +371,9 @@ def test_the_command_says_no_baseline_for_an_empty_file_and_2_for_a_missing_one(
     both = ["--affected", str(affected), "--healthy"]
     assert json.loads(CliRunner().invoke(contrast, [*both, str(empty), "--format", "json"]).stdout) == {
         "verdict": "no_baseline",
+        "affected": 20,
+        "healthy": 0,
+        "sampled": None,
         "suspects": [],
         "cleared": [],
     }
