@@ -61,6 +61,33 @@ def _stops_after(action: str) -> Harm:
     return lambda order, chance: order.until(action)
 
 
+def _pays_twice(order: Order, chance: Random) -> Order:
+    return order.then(
+        "payment.captured",
+        (1 + chance.randrange(9)) * MINUTE,
+        "payment.captured",
+        "payment",
+        ("", "payment_id"),
+        2,
+    )
+
+
+def _loses_its_stock(order: Order, chance: Random) -> Order:
+    lost = order.until("inventory.reserved")
+    return lost.then(
+        "inventory.reserved", 30 * MINUTE, "inventory.released", "inventory", ("", "reservation_id")
+    )
+
+
+def _is_short(order: Order, chance: Random) -> Order:
+    stuck = order.until("wms.received")
+    return stuck.then("wms.received", HOUR, "wms.shorted", "wms", ("shipment_id",))
+
+
+def _is_refunded_twice(order: Order, chance: Random) -> Order:
+    return order.then("refund.instructed", HOUR, "refund.instructed", "finance", ("rma_id", "refund_id"), 2)
+
+
 def _is_sold_out(order: Order) -> bool:
     return order.labels["sku"] == "SKU-3"
 
@@ -151,6 +178,64 @@ _ALL: Sequence[Scenario] = (
         end=START + 20 * HOUR,
         orders=200,
         lasts=10 * DAY,
+    ),
+    Scenario(
+        "charged_twice",
+        "A retried request takes the money again",
+        frozenset({"captured_twice"}),
+        harm=_pays_twice,
+        share=0.3,
+    ),
+    Scenario(
+        "reservations_expire",
+        "A job gives the stock of living orders back",
+        frozenset({"reserve_released_without_cancel"}),
+        at="inventory.reserved",
+        harm=_loses_its_stock,
+    ),
+    Scenario(
+        "books_are_wrong",
+        "The picker finds less than was reserved, of one article",
+        frozenset({"inventory_oversold"}),
+        at="wms.received",
+        share=1.0,
+        end=START + 9 * HOUR,
+        hits=_is_sold_out,
+        harm=_is_short,
+        attribute=("sku", "SKU-3"),
+    ),
+    Scenario(
+        "returns_not_inspected",
+        "Returned parcels stand unopened in the warehouse",
+        frozenset({"return_received_not_inspected"}),
+        at="return.received",
+        harm=_stops_after("return.received"),
+        end=START + 6 * DAY,
+        orders=150,
+        lasts=12 * DAY,
+        returned=True,
+    ),
+    Scenario(
+        "refunds_missing",
+        "Inspected returns are never refunded",
+        frozenset({"refund_missing"}),
+        at="return.inspected",
+        harm=_stops_after("return.inspected"),
+        end=START + 7 * DAY,
+        orders=150,
+        lasts=12 * DAY,
+        returned=True,
+    ),
+    Scenario(
+        "refunds_twice",
+        "A second refund is instructed beside the first",
+        frozenset({"refund_instructed_twice"}),
+        at="refund.instructed",
+        harm=_is_refunded_twice,
+        end=START + 8 * DAY,
+        orders=150,
+        lasts=12 * DAY,
+        returned=True,
     ),
     Scenario(
         "inventory_slow",

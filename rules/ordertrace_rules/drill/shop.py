@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 
 from ordertrace_rules.times import HOUR, MINUTE, NS
@@ -35,11 +35,11 @@ FORWARD = (
     Step("delivery.signed", "carrier", 30 * HOUR, ("tracking_no",)),
 )
 RETURN = (
-    Step("return.requested", "returns", 20 * HOUR, ("", "rma_id")),
+    Step("return.requested", "storefront", 20 * HOUR, ("", "rma_id")),
     Step("return.approved", "returns", 2 * HOUR, ("rma_id",)),
     Step("return.received", "wms", 40 * HOUR, ("rma_id",)),
     Step("return.inspected", "wms", 6 * HOUR, ("rma_id",)),
-    Step("refund.instructed", "returns", 1 * HOUR, ("rma_id", "refund_id")),
+    Step("refund.instructed", "finance", 1 * HOUR, ("rma_id", "refund_id")),
     Step("refund.paid", "payment", 8 * HOUR, ("refund_id", "payment_id")),
 )
 SERVICES = tuple(dict.fromkeys(step.service for step in (*FORWARD, *RETURN)))
@@ -54,7 +54,7 @@ class Happening:
     action: str
     service: str
     refs: tuple[str, ...] = ()
-    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+    copy: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,14 @@ class Order:
                 break
         return replace(self, happenings=tuple(kept))
 
-    def then(self, after: str, by: int, action: str, service: str, refs: tuple[str, ...] = ()) -> "Order":
-        """With one thing more, so long after `after`."""
+    def then(
+        self, after: str, by: int, action: str, service: str, refs: tuple[str, ...] = (), copy: int = 1
+    ) -> "Order":
+        """With one thing more, so long after `after`; a second `copy` has ids of its own, but for the order's."""
         begun = self.first(after)
         if begun is None:
             return self
-        return self._with([*self.happenings, Happening(begun.at + by, action, service, refs)])
+        return self._with([*self.happenings, Happening(begun.at + by, action, service, refs, copy)])
 
     def delayed(self, action: str, by: int) -> "Order":
         """`action` and all after it come later."""

@@ -128,20 +128,19 @@ def _record(
             ecs.HEARTBEAT_PHASE: phase,
         }
     record[ecs.EVENT_OUTCOME] = "failure" if "fail" in happening.action else "success"
-    record |= happening.fields
     if order is not None:
-        record |= _identity(order, happening.refs)
+        record |= _identity(order, happening)
     return record
 
 
-def _identity(order: Order, refs: tuple[str, ...]) -> dict[str, object]:
+def _identity(order: Order, happening: Happening) -> dict[str, object]:
     """The ids by which that system knows the order, and what it knows of it."""
-    known: dict[str, object] = {
-        (ecs.ORDER_REFS + kind if kind else ecs.ORDER_ID): (
-            f"{kind.partition('_')[0].upper()}-{order.number:05}" if kind else order.id
-        )
-        for kind in refs
-    }
+    refs = happening.refs
+    known: dict[str, object] = {}
+    for kind in refs:
+        again = f"-{happening.copy}" if happening.copy > 1 and kind in ("payment_id", "refund_id") else ""
+        value = f"{kind.partition('_')[0].upper()}-{order.number:05}{again}" if kind else order.id
+        known[ecs.ORDER_REFS + kind if kind else ecs.ORDER_ID] = value
     if "" in refs:
         known |= {ecs.ORDER_AMOUNT: order.amount, ecs.ORDER_CURRENCY: "CNY"}
     return known | {ecs.LABELS + name: value for name, value in order.labels.items()}
