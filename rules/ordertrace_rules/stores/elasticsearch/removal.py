@@ -9,7 +9,7 @@ from ordertrace_rules.stores.elasticsearch.indices import KINDS
 def remove(client: Elasticsearch, namespace: str) -> None:
     """Delete the events and all that was made of them, however busy the cluster is. Raises StoreUnavailable."""
     cluster = Cluster(client, namespace)
-    lenient = client.options(ignore_status=(400, 404))
+    lenient = client.options(ignore_status=(400, 404, 405))
     for kind in KINDS:
         cluster.ask(lambda kind=kind: lenient.indices.delete(index=cluster.index(kind)))
     cluster.ask(lambda: lenient.indices.delete_data_stream(name=cluster.events))

@@ -233,4 +233,5 @@ def _is_there_already(error: ApiError) -> bool:
 
 
 def _has_no_handler(error: ApiError) -> bool:
-    return error.status_code in (400, 405) and "no handler found" in str(error.body)
+    said = str(error.body)
+    return error.status_code in (400, 405) and ("no handler found" in said or "Incorrect HTTP method" in said)
