@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from ordertrace_alerting.vocabulary import Attempt, Delivery, Flush, Group, Signal, Told
+from ordertrace_alerting.policy import Matcher, Silence
+from ordertrace_alerting.vocabulary import Attempt, Delivery, Flush, Group, Held, Signal, TargetState, Told
 
 Document = dict[str, Any]
 
@@ -40,7 +41,12 @@ def group_document(group: Group) -> Document:
         "labels": dict(group.labels),
         "pending": {incident: signal_document(signal) for incident, signal in group.pending.items()},
         "told": {
-            i: {"signal": signal_document(told.signal), "at": told.at} for i, told in group.told.items()
+            i: {"signal": signal_document(told.signal), "at": told.at, "said": told.said}
+            for i, told in group.told.items()
+        },
+        "held": {
+            i: {"signal": signal_document(h.signal), "until": h.until, "why": h.why, "repeat": h.repeat}
+            for i, h in group.held.items()
         },
         "flushing": None
         if flush is None
@@ -49,24 +55,24 @@ def group_document(group: Group) -> Document:
             "at": flush.at,
             "signals": [signal_document(signal) for signal in flush.signals],
             "repeat": flush.repeat,
+            "to_digest": flush.to_digest,
         },
     }
 
 
 def read_group(document: Document) -> Group:
     flush = document["flushing"]
-    told = {i: Told(read_signal(row["signal"]), row["at"]) for i, row in document["told"].items()}
-    values: Document = {
-        **document,
-        "pending": {incident: read_signal(row) for incident, row in document["pending"].items()},
-        "told": told,
-        "flushing": None
-        if flush is None
-        else Flush(
-            flush["number"], flush["at"], tuple(read_signal(row) for row in flush["signals"]), flush["repeat"]
-        ),
-    }
-    return Group(**values)
+    held = document.get("held", {})  # documents of earlier versions have none
+    return Group(
+        **_changed(
+            document,
+            pending={incident: read_signal(row) for incident, row in document["pending"].items()},
+            told={i: Told(**_with_signal(row)) for i, row in document["told"].items()},
+            held={i: Held(**_with_signal(row)) for i, row in held.items()},
+            flushing=flush
+            and Flush(**_changed(flush, signals=tuple(read_signal(row) for row in flush["signals"]))),
+        )
+    )
 
 
 def delivery_document(delivery: Delivery) -> Document:
@@ -84,3 +90,28 @@ def attempt_document(attempt: Attempt) -> Document:
 
 def read_attempt(document: Document) -> Attempt:
     return Attempt(**document)
+
+
+def target_document(state: TargetState) -> Document:
+    return asdict(state)
+
+
+def read_target(document: Document) -> TargetState:
+    values: Document = {**document, "sent": tuple(document["sent"])}
+    return TargetState(**values)
+
+
+def silence_document(silence: Silence) -> Document:
+    return asdict(silence)
+
+
+def read_silence(document: Document) -> Silence:
+    return Silence(**_changed(document, matchers=tuple(Matcher(**row) for row in document["matchers"])))
+
+
+def _with_signal(row: Document) -> Document:
+    return _changed(row, signal=read_signal(row["signal"]))
+
+
+def _changed(document: Document, **changes: Any) -> Document:
+    return {**document, **changes}

@@ -3,7 +3,9 @@
 AlertingError
 ├── AlertConfigError  the configuration: carries every ConfigProblem found in it, not only the first
 ├── Conflict          a compare-and-set lost against another writer: read again and repeat
-└── UnknownDelivery   no delivery has this key
+├── UnknownDelivery   no delivery has this key
+├── BadSilence        a silence that cannot be begun: says why
+└── UnknownSilence    no silence of this id is running
 """
 
 from collections.abc import Sequence
@@ -47,3 +49,11 @@ class Conflict(AlertingError):
 
 class UnknownDelivery(AlertingError):
     """No delivery has this key."""
+
+
+class BadSilence(AlertingError):
+    """A silence that cannot be begun."""
+
+
+class UnknownSilence(AlertingError):
+    """No silence of this id is running."""

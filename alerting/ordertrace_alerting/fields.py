@@ -1,7 +1,7 @@
 """Reads a plain mapping field by field and notes every mistake with its path, instead of stopping at the first."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from ordertrace_alerting.durations import parse_duration
@@ -36,6 +36,19 @@ class Fields:
         """Whether something was noted of the field `name` or below it."""
         path = (*self.path, name)
         return any(problem.path[: len(path)] == path for problem in self.problems)
+
+    def replaced(self, without: Sequence[object], data: Mapping[str, object]) -> "Fields":
+        """The same object with other fields in place of those of these names; mistakes go to the same list."""
+        if not self._is_mapping:
+            return self
+        kept = {name: value for name, value in self._data.items() if name not in without}
+        return Fields({**kept, **data}, self.path, self.problems)
+
+    def check_choices(self, name: str, values: Iterable[str], choices: Sequence[str]) -> None:
+        """Note the entries of a list that are not among `choices`, where there are any."""
+        for place, value in enumerate(values):
+            if choices and value not in choices:
+                self.problem(name, f"{value!r} is not known", _did_you_mean(value, choices), place=place)
 
     def has(self, name: str) -> bool:
         return self._data.get(name) is not None

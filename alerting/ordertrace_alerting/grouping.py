@@ -7,78 +7,120 @@ the latest number of each incident, so routing the same signal again, or a late 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ordertrace_alerting.durations import NS
+from ordertrace_alerting.muting import Hold
+from ordertrace_alerting.policy import Route
+from ordertrace_alerting.ranks import rank_of
 from ordertrace_alerting.vocabulary import (
     Delivery,
     Flush,
     Group,
+    Held,
     Message,
     Notification,
-    Route,
     Signal,
     Told,
     in_language,
 )
 
 _REMEMBER_RESOLVED = 86_400 * NS  # so that a signal routed twice by a slow worker is still known
+_TITLES = 50
+_NEVER = 10 * 365 * 86_400 * NS
+
+Mute = Callable[[Signal, int], Hold | None]
 
 
-def new_group(route: Route, labels: Mapping[str, str]) -> Group:
-    """The empty group that a signal with `labels` has on `route`."""
-    values = {name: labels.get(name, "") for name in route.group_by}
-    identity = json.dumps([route.receiver, route.path, sorted(values.items())])
+def new_group(route: Route, receiver: str, labels: Mapping[str, str], delay: int = 0) -> Group:
+    """The empty group that a signal with `labels` has on `route` for one of its receivers.
+
+    With a `delay` it is a step of the route's escalation, which each incident climbs on its own.
+    """
+    group_by = ("incident",) if delay else route.group_by
+    values = {name: labels.get(name, "") for name in group_by}
+    identity = [receiver, route.path, sorted(values.items()), *([delay] if delay else [])]
     return Group(
-        id=hashlib.sha256(identity.encode()).hexdigest()[:32],
-        receiver=route.receiver,
+        id=_hash(json.dumps(identity)),
+        receiver=receiver,
         labels=values,
+        group_wait=0 if delay else route.group_wait,
         group_interval=route.group_interval,
         repeat_interval=route.repeat_interval,
+        delay=delay,
     )
 
 
-def join(group: Group, signal: Signal, at: int, group_wait: int) -> Group:
+def digest_group(receiver: str, rank: int, interval: int) -> Group:
+    """The empty group that gathers what `receiver` is not told one by one."""
+    return Group(
+        id=_hash(json.dumps(["digest", receiver, rank])),
+        receiver=receiver,
+        labels={},
+        group_interval=interval,
+        repeat_interval=_NEVER,
+        digest=True,
+    )
+
+
+def join(group: Group, signal: Signal, at: int) -> Group:
     """Take in a signal that came at `at`; the same group where the signal is no news to it."""
-    known = [group.pending.get(signal.incident)]
-    if signal.incident in group.told:
-        known.append(group.told[signal.incident].signal)
+    told, held = group.told.get(signal.incident), group.held.get(signal.incident)
+    known = [group.pending.get(signal.incident), told and told.signal, held and held.signal]
     if any(earlier is not None and earlier.number >= signal.number for earlier in known):
         return group
+    heard = told is not None and told.is_open
+    rest = replace(group, held={i: h for i, h in group.held.items() if i != signal.incident})
+    if held is not None and signal.status != "firing" and not heard:
+        return _let_go(rest, signal, at)  # it began and ended unheard
+    if group.delay and not heard:
+        return _climb(rest, signal, at)
     due = group.news_due_at
     if not group.pending:
         earliest = at if group.flushed_at is None else group.flushed_at + group.group_interval
-        due = max(at + group_wait, earliest)
-    return replace(group, pending={**group.pending, signal.incident: signal}, news_due_at=due)
+        due = max(at + group.group_wait, earliest)
+    return replace(rest, pending={**group.pending, signal.incident: signal}, news_due_at=due)
 
 
-def begin_flush(group: Group, now: int) -> Group:
-    """Fix what is told at `now`: the news if they are due, and what is to be repeated otherwise."""
+def begin_flush(group: Group, now: int, mute: Mute = lambda signal, now: None) -> Group:
+    """Fix what is told at `now`: the news if they are due, and what is to be repeated otherwise.
+
+    What `mute` holds back waits; its end is told where its beginning was.
+    """
     if group.flushing is not None:
         return group
-    repeat = not (group.pending and group.news_due_at <= now)
+    due = [h.signal for h in group.held.values() if h.until <= now and not h.repeat]
+    if group.pending and group.news_due_at <= now:
+        due += group.pending.values()
+    repeat = not due
     if repeat:
-        due = [told.signal for told in group.repeatable() if told.at + group.repeat_interval <= now]
-        signals, pending = tuple(due), group.pending
-    else:
-        signals, pending = tuple(sorted(group.pending.values(), key=lambda s: (s.at, s.id))), {}
-    if not signals:
+        due = [h.signal for h in group.held.values() if h.until <= now]
+        due += [told.signal for told in group.repeatable() if told.at + group.repeat_interval <= now]
+    if not due:
         return group
-    told = {
-        incident: old
-        for incident, old in group.told.items()
-        if old.signal.status == "firing" or old.at > now - _REMEMBER_RESOLVED
-    }
-    told |= {signal.incident: Told(_to_remember(signal), now) for signal in signals}
-    return replace(
-        group,
-        pending=pending,
-        told=told,
-        flushed_at=now,
-        flushes=group.flushes + 1,
-        flushing=Flush(group.flushes + 1, now, signals, repeat),
+    taken = {signal.incident for signal in due}
+    signals: list[Signal] = []
+    held = {i: h for i, h in group.held.items() if i not in taken}
+    told = {i: t for i, t in group.told.items() if _is_kept(group, t, now)}
+    for signal in sorted(due, key=lambda s: (s.at, s.id)):
+        before = group.told.get(signal.incident)
+        heard = before is not None and before.is_open
+        hold = None if heard and signal.status != "firing" else mute(signal, now)
+        if hold is None:
+            signals.append(signal)
+            told[signal.incident] = Told(_to_remember(signal), now)
+        elif signal.status == "firing":
+            held[signal.incident] = Held(signal, _look_again(group, hold, now), hold.why, repeat)
+        else:
+            told[signal.incident] = Told(_to_remember(signal), now, said=False)
+    after = replace(
+        group, pending={i: s for i, s in group.pending.items() if i not in taken}, held=held, told=told
     )
+    if not signals:
+        return after
+    flush = Flush(group.flushes + 1, now, tuple(signals), repeat)
+    return replace(after, flushed_at=now, flushes=flush.number, flushing=flush)
 
 
 def end_flush(group: Group) -> Group:
@@ -88,33 +130,64 @@ def end_flush(group: Group) -> Group:
 
 def forget(group: Group) -> Group:
     """Nobody is left to tell: keep the counters only."""
-    return replace(group, pending={}, told={}, flushing=None)
+    return replace(group, pending={}, held={}, told={}, flushing=None)
 
 
 def notification(group: Group, flush: Flush, receiver: str, send_resolved: bool) -> Notification:
     """What the flush says to `receiver`; without signals where it does not want to hear of any of them."""
-    wanted = tuple(s for s in flush.signals if send_resolved or s.status == "firing")
+    wanted = tuple(s for s in flush.signals if send_resolved or s.status != "resolved")
     return Notification(receiver, group.labels, wanted, flush.repeat)
 
 
 def delivery(group: Group, flush: Flush, target: str, part: int, message: Message) -> Delivery:
     """One message of a flush, to be sent at once."""
-    identity = f"{group.id}\n{flush.number}\n{target}\n{part}"
     return Delivery(
-        key=hashlib.sha256(identity.encode()).hexdigest()[:32],
+        key=_hash(f"{group.id}\n{flush.number}\n{target}\n{part}"),
         group=group.id,
         flush=flush.number,
         target=target,
         part=part,
         signals=tuple(signal.id for signal in message.signals),
-        title="; ".join(in_language(signal.title, "en") or signal.id for signal in message.signals),
+        title="; ".join(in_language(signal.title, "en") or signal.id for signal in message.signals[:_TITLES])
+        + ("; …" if len(message.signals) > _TITLES else ""),
         created_at=flush.at,
         body=message.body,
         queued_at=flush.at,
         next_attempt_at=flush.at,
+        rank=rank_of(message.signals, digest=group.digest),
     )
+
+
+def _climb(group: Group, signal: Signal, at: int) -> Group:
+    """A signal in an escalation of which nobody heard here: what somebody has in hand climbs no further."""
+    if signal.status != "firing" or signal.is_acknowledged:
+        return _let_go(group, signal, at)
+    due = group.news_due_at if signal.incident in group.pending else at + group.delay
+    return replace(group, pending={**group.pending, signal.incident: signal}, news_due_at=due)
+
+
+def _let_go(group: Group, signal: Signal, at: int) -> Group:
+    return replace(
+        group,
+        pending={i: s for i, s in group.pending.items() if i != signal.incident},
+        told={**group.told, signal.incident: Told(_to_remember(signal), at, said=False)},
+    )
+
+
+def _is_kept(group: Group, told: Told, now: int) -> bool:
+    return (told.is_open and not group.digest) or told.at > now - _REMEMBER_RESOLVED
+
+
+def _look_again(group: Group, hold: Hold, now: int) -> int:
+    """At the latest after `group_interval`: a silence may be ended early, and an inhibition ends unforeseen."""
+    later = now + max(group.group_interval, NS)
+    return later if hold.until is None else min(later, hold.until)
 
 
 def _to_remember(signal: Signal) -> Signal:
     """What fires may be repeated and is kept whole; of the rest, its number is enough."""
     return signal if signal.status == "firing" else replace(signal, body={}, raw_body={}, payload={})
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -4,8 +4,17 @@ import threading
 from collections import Counter
 
 from ordertrace_alerting.errors import Conflict
+from ordertrace_alerting.policy import Silence
 from ordertrace_alerting.store import Accepted, T, Version, Versioned, earliest
-from ordertrace_alerting.vocabulary import DELIVERY_STATES, Attempt, Delivery, DeliveryState, Group, Signal
+from ordertrace_alerting.vocabulary import (
+    DELIVERY_STATES,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Group,
+    Signal,
+    TargetState,
+)
 
 
 class MemoryAlertStore:
@@ -16,6 +25,8 @@ class MemoryAlertStore:
         self._groups: dict[str, Versioned[Group]] = {}
         self._deliveries: dict[str, Versioned[Delivery]] = {}
         self._attempts: list[Attempt] = []
+        self._targets: dict[str, Versioned[TargetState]] = {}
+        self._silences: dict[str, Silence] = {}
 
     def add_signal(self, signal: Signal, at: int) -> bool:
         with self._lock:
@@ -49,6 +60,10 @@ class MemoryAlertStore:
         with self._lock:
             return sorted(id for id, g in self._groups.items() if incident in g.value.incidents())
 
+    def open_groups(self) -> list[Group]:
+        with self._lock:
+            return [g.value for _, g in sorted(self._groups.items()) if g.value.incidents()]
+
     def add_delivery(self, delivery: Delivery) -> bool:
         with self._lock:
             if delivery.key in self._deliveries:
@@ -70,11 +85,19 @@ class MemoryAlertStore:
 
     def deliveries_due(self, target: str, now: int, limit: int) -> list[Versioned[Delivery]]:
         with self._lock:
-            if any(d.value.hold_until > now for d in self._pending(target)):
+            waits = self._waits_until(target) > now
+            if waits or any(d.value.hold_until > now for d in self._pending(target)):
                 return []
             due = [d for d in self._first_of_groups(target) if _claimable_at(d.value) <= now]
-        due.sort(key=lambda d: (d.value.next_attempt_at, d.value.flush, d.value.part, d.value.key))
+        due.sort(
+            key=lambda d: (d.value.rank, d.value.next_attempt_at, d.value.flush, d.value.part, d.value.key)
+        )
         return due[:limit]
+
+    def groups_told(self, target: str, since: int, rank: int) -> int:
+        with self._lock:
+            found = [d.value for d in self._deliveries.values() if d.value.target == target]
+        return len({d.group for d in found if d.created_at >= since and d.rank == rank})
 
     def deliveries(self, state: DeliveryState | None = None, limit: int = 100) -> list[Delivery]:
         with self._lock:
@@ -86,6 +109,26 @@ class MemoryAlertStore:
         with self._lock:
             counted = Counter(d.value.state for d in self._deliveries.values())
         return {state: counted[state] for state in DELIVERY_STATES}
+
+    def target(self, name: str) -> Versioned[TargetState] | None:
+        return self._targets.get(name)
+
+    def put_target(self, state: TargetState, version: Version | None) -> Version:
+        with self._lock:
+            return _compare_and_set(self._targets, state.name, state, version)
+
+    def targets(self) -> list[TargetState]:
+        with self._lock:
+            return [target.value for _, target in sorted(self._targets.items())]
+
+    def put_silence(self, silence: Silence) -> None:
+        with self._lock:
+            self._silences[silence.id] = silence
+
+    def silences(self, since: int) -> list[Silence]:
+        with self._lock:
+            running = [silence for silence in self._silences.values() if silence.ends_at > since]
+        return sorted(running, key=lambda silence: (silence.ends_at, silence.id))
 
     def log_attempt(self, attempt: Attempt) -> None:
         with self._lock:
@@ -110,6 +153,7 @@ class MemoryAlertStore:
                 finished_at = delivery.value.finished_at
                 if delivery.value.state != "pending" and finished_at is not None and finished_at < instant:
                     del self._deliveries[key]
+            self._silences = {i: s for i, s in self._silences.items() if s.ends_at >= instant}
             self._attempts = [a for a in self._attempts if a.key in self._deliveries]
             in_use = {delivery.value.group for delivery in self._deliveries.values()}
             for group_id, group in list(self._groups.items()):
@@ -138,8 +182,12 @@ class MemoryAlertStore:
         for target in {d.value.target for d in self._pending()}:
             hold = max(d.value.hold_until for d in self._pending(target))
             first = min(_claimable_at(d.value) for d in self._first_of_groups(target))
-            instants.append(max(hold, first))
+            instants.append(max(hold, first, self._waits_until(target)))
         return instants
+
+    def _waits_until(self, target: str) -> int:
+        state = self._targets.get(target)
+        return state.value.waits_until if state else 0
 
 
 def _claimable_at(delivery: Delivery) -> int:

@@ -1,48 +1,30 @@
 """The entry point: signals are accepted, a tick routes them, flushes due groups and sends due deliveries.
 
 Each step is durable before the next begins and changes nothing when it is repeated, so that a crash anywhere
-loses nothing: signal -> group -> flush (fixed) -> delivery (body fixed) -> claim -> attempt -> settled. Between
-the post and its record lies the one gap that nobody can close: there a message may be sent twice, under the
-same key. Several pipelines may work on one store.
+loses nothing: signal -> group -> flush (fixed) -> delivery (body fixed) -> claim -> attempt -> settled. Several
+pipelines may work on one store.
 """
 
-import hashlib
-import logging
 import random as random_source
-import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ordertrace_alerting import grouping, retries
+from ordertrace_alerting import daily, retries
+from ordertrace_alerting.arrivals import route_arrivals
+from ordertrace_alerting.courier import LEASE, Courier
+from ordertrace_alerting.deadman import DeadManSwitch, Ping
 from ordertrace_alerting.documents import sound
 from ordertrace_alerting.durations import NS
 from ordertrace_alerting.errors import Conflict, UnknownDelivery
-from ordertrace_alerting.routing import matching_routes, routing_labels
-from ordertrace_alerting.store import Accepted, AlertStore, Versioned
-from ordertrace_alerting.vocabulary import (
-    AlertingConfig,
-    Attempt,
-    Delivery,
-    Group,
-    Ok,
-    Permanent,
-    Result,
-    RetryAfter,
-    Route,
-    Sender,
-    Signal,
-)
+from ordertrace_alerting.flushes import Flushes
+from ordertrace_alerting.policy import AlertingConfig
+from ordertrace_alerting.store import AlertStore, earliest
+from ordertrace_alerting.tally import Tally
+from ordertrace_alerting.vocabulary import Delivery, Sender, Signal
 
-LEASE = 60 * NS
-"""How long a claim holds: twice the longest time-out that a receiver may have."""
+__all__ = ["LEASE", "Pipeline", "TickResult", "resend"]
 
-_BATCH = 500  # signals or groups a tick; what is left is due at once
-_MESSAGES_PER_TARGET = 200  # a tick
-_RENDER_AGAIN = 60 * NS  # a group that its sender fails to render waits this long
 _FORGET_EVERY = 3600 * NS
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +45,8 @@ class Pipeline:
 
     `senders` are by receiver name; `clock_now` gives nanoseconds since the epoch; `random` gives numbers from 0
     up to 1 for the jitter; a tick waits `patience` seconds of real time for its sends, then leaves them running.
+    `count` gives the figures of a daily report, and without it there is none; the outside address is pinged only
+    while `is_well` says so.
     """
 
     def __init__(
@@ -74,15 +58,21 @@ class Pipeline:
         *,
         random: Callable[[], float] = random_source.random,
         patience: float = 0.5,
+        count: daily.Count | None = None,
+        is_well: Callable[[], bool] = lambda: True,
+        ping: Ping | None = None,
     ) -> None:
+        self.store = store
+        self.tally = Tally()
         self._config = config
-        self._store = store
-        self._senders = senders
         self._now = clock_now
-        self._random = random
         self._patience = patience
-        self._busy: dict[str, threading.Thread] = {}  # one thread a target: nobody waits for another's
-        self._busy_lock = threading.Lock()
+        self._count = count
+        self._is_well = is_well
+        self._flushes = Flushes(config, store, senders)
+        self._courier = Courier(config, store, senders, clock_now, random, self.tally)
+        self._dead_man = None if config.dead_man is None else DeadManSwitch(config.dead_man, ping)
+        self._reported_at: int | None = None
         self._forgot_at: int | None = None
 
     def accept(self, signal: Signal) -> bool:
@@ -91,24 +81,27 @@ class Pipeline:
         Signals of one incident are accepted in the order of their numbers. Raises TypeError or ValueError
         where the payload is not JSON.
         """
-        return self._store.add_signal(sound(signal), self._now())
+        return self.store.add_signal(sound(signal), self._now())
 
     def deliver(self, delivery: Delivery) -> bool:
         """Send a delivery that is no incident's news; durable on return. False where its key was there."""
-        return self._store.add_delivery(delivery)
+        return self.store.add_delivery(delivery)
 
     def delivery(self, key: str) -> Delivery | None:
         """The delivery of this key as it is now."""
-        stored = self._store.delivery(key)
+        stored = self.store.delivery(key)
         return stored.value if stored is not None else None
 
     def tick(self) -> TickResult:
         """Do what is due: signals into groups, groups into deliveries, deliveries to their targets."""
         now = self._now()
-        routed = self._route()
-        flushed, failed = self._flush(now)
-        results = self._send(now)
+        self._report(now)
+        routed = route_arrivals(self._config, self.store)
+        flushed, failed = self._flushes.run(now)
+        results = self._courier.send(now, self._patience)
         self._forget(now)
+        if self._dead_man is not None and self._is_well():
+            self._dead_man.tick(now)
         return TickResult(
             routed=routed,
             flushed=flushed,
@@ -116,193 +109,45 @@ class Pipeline:
             sent=results.count("sent"),
             retried=results.count("pending"),
             dead=results.count("dead"),
-            sending=len(self._busy),
+            sending=self._courier.sending,
         )
 
     def next_due(self) -> int | None:
         """When the next tick has something to do, in nanoseconds; None where nothing is ahead."""
-        return self._store.next_due()
+        report = self._config.daily_report
+        ahead = [self.store.next_due()]
+        if report is not None and self._count is not None:
+            ahead.append(daily.next_report(report, self._now()))
+        if self._dead_man is not None:
+            ahead.append(self._dead_man.next_at)
+        return earliest(ahead)
 
     def counts(self) -> Mapping[str, int]:
         """Deliveries by state: pending, sent, dead."""
-        return self._store.counts()
+        return self.store.counts()
 
     def resend(self, key: str) -> Delivery:
         """Send a delivery again, under the same key, at the next tick. Raises UnknownDelivery."""
-        return resend(self._store, key, self._now())
+        return resend(self.store, key, self._now())
 
     def close(self, timeout: float = 5.0) -> None:
         """Wait up to `timeout` seconds for the sends under way. What is left is sent again after its claim."""
-        deadline = time.monotonic() + timeout
-        for thread in list(self._busy.values()):
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._courier.close(timeout)
+        if self._dead_man is not None:
+            self._dead_man.close(timeout)
 
-    # signals into groups ------------------------------------------------------------------------------
-
-    def _route(self) -> int:
-        accepted = self._store.unrouted(_BATCH)
-        for arrival in accepted:
-            self._route_one(arrival)
-        return len(accepted)
-
-    def _route_one(self, arrival: Accepted) -> None:
-        """Into the groups of its routes, and into those that told of the incident before.
-
-        Labels change in an incident's life (unverified becomes firm); who heard of its beginning hears of its
-        end.
-        """
-        labels = routing_labels(arrival.signal)
-        routes = {
-            grouping.new_group(route, labels).id: route
-            for route in matching_routes(self._config.route, labels)
-        }
-        for group_id in self._store.groups_of(arrival.signal.incident):
-            if group_id not in routes:
-                self._join_known(group_id, arrival)
-        for group_id, route in routes.items():
-            self._join(group_id, route, labels, arrival)
-        self._store.mark_routed(arrival.signal.id)
-
-    def _join(self, group_id: str, route: Route, labels: Mapping[str, str], arrival: Accepted) -> None:
-        def joined(group: Group | None) -> Group:
-            # Intervals are those that the route has now, also for a group that began under others.
-            timed = replace(
-                group or grouping.new_group(route, labels),
-                group_interval=route.group_interval,
-                repeat_interval=route.repeat_interval,
-            )
-            return grouping.join(timed, arrival.signal, arrival.at, route.group_wait)
-
-        self._change_group(group_id, joined)
-
-    def _join_known(self, group_id: str, arrival: Accepted) -> None:
-        def joined(group: Group | None) -> Group | None:
-            return group and grouping.join(group, arrival.signal, arrival.at, self._config.route.group_wait)
-
-        self._change_group(group_id, joined)
-
-    def _change_group(self, group_id: str, change: Callable[[Group | None], Group | None]) -> None:
-        while True:
-            stored = self._store.group(group_id)
-            changed = change(stored.value if stored else None)
-            if changed is None or (stored and changed == stored.value):
-                return
-            try:
-                self._store.put_group(changed, stored.version if stored else None)
-                return
-            except Conflict:
-                continue
-
-    # groups into deliveries ---------------------------------------------------------------------------
-
-    def _flush(self, now: int) -> tuple[int, int]:
-        flushed = failed = 0
-        for stored in self._store.groups_due(now, _BATCH):
-            try:
-                flushed += self._flush_one(stored, now)
-            except Conflict:
-                continue  # another worker is at it
-            except Exception:  # a sender that fails on one group must not hold up the others
-                log.exception("group %s could not be rendered; it is tried again", stored.value.labels)
-                failed += 1
-                self._change_group(stored.value.id, lambda group: _later(group, now + _RENDER_AGAIN))
-        return flushed, failed
-
-    def _flush_one(self, stored: Versioned[Group], now: int) -> int:
-        receiver = self._config.receivers.get(stored.value.receiver)
-        if receiver is None and not stored.value.pending and stored.value.flushing is None:
-            self._store.put_group(grouping.forget(stored.value), stored.version)
-            return 0
-        # News for a receiver that has gone from the configuration goes to the root's: nothing is lost.
-        receiver = receiver or self._config.receivers[self._config.route.receiver]
-        group = grouping.begin_flush(stored.value, now)
-        version = stored.version
-        if group is not stored.value:
-            version = self._store.put_group(group, version)
-        if group.flushing is None:
-            return 0
-        told = grouping.notification(group, group.flushing, receiver.name, receiver.send_resolved)
-        if told.signals:
-            for part, message in enumerate(self._senders[receiver.name].render(told)):
-                self._store.add_delivery(
-                    grouping.delivery(group, group.flushing, receiver.name, part, message)
-                )
-        self._store.put_group(grouping.end_flush(group), version)
-        return 1
-
-    # deliveries to targets ----------------------------------------------------------------------------
-
-    def _send(self, now: int) -> list[str]:
-        results: list[str] = []
-        started: list[threading.Thread] = []
-        for target in self._store.targets_due(now):
-            with self._busy_lock:
-                if target in self._busy:
-                    continue
-                thread = threading.Thread(
-                    target=self._send_to, args=(target, results), name=f"alerting-{target}", daemon=True
-                )
-                thread.start()  # its end waits for this lock
-                self._busy[target] = thread
-            started.append(thread)
-        deadline = time.monotonic() + self._patience
-        for thread in started:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return list(results)
-
-    def _send_to(self, target: str, results: list[str]) -> None:
-        """Send what is due to one target, one by one, until it asks for patience."""
-        try:
-            for _ in range(_MESSAGES_PER_TARGET):
-                due = self._store.deliveries_due(target, self._now(), limit=1)
-                if not due:
-                    return
-                try:
-                    state = self._attempt(due[0])
-                except Conflict:
-                    continue  # another worker has it
-                results.append(state)
-                if state == "pending":
-                    return
-        except Exception:
-            log.exception("sending to %s stopped; it goes on with the next tick", target)
-        finally:
-            with self._busy_lock:
-                del self._busy[target]
-
-    def _attempt(self, stored: Versioned[Delivery]) -> str:
-        """Claim a delivery, send it, record what became of it. Returns its new state."""
-        now = self._now()
-        given_up = retries.exhausted(stored.value, self._config.retry, now)
-        if given_up is not None:
-            self._store.put_delivery(given_up, stored.version)
-            return given_up.state
-        claimed = replace(stored.value, attempts=stored.value.attempts + 1, claimed_until=now + LEASE)
-        version = self._store.put_delivery(claimed, stored.version)
-        began = time.perf_counter_ns()
-        result = self._call(claimed, now)
-        latency = time.perf_counter_ns() - began
-        self._store.log_attempt(_log_line(claimed, now, result, latency))
-        settled = retries.settle(claimed, result, self._config.retry, self._now(), self._random)
-        self._store.put_delivery(settled, version)
-        if settled.state != "sent":
-            log.warning("delivery %s to %s: %s", settled.key, settled.target, settled.detail)
-        return settled.state
-
-    def _call(self, delivery: Delivery, now: int) -> Result:
-        sender = self._senders.get(delivery.target)
-        if sender is None:
-            return Permanent(f"there is no receiver {delivery.target!r} in the configuration any more")
-        try:
-            return sender.send(delivery, now)
-        except Exception as error:  # noqa: BLE001  a fault in one sender is that target's trouble alone
-            # The text of a foreign exception may hold an address or a token: its type has to do.
-            return RetryAfter(None, f"the sender failed with {type(error).__name__}")
+    def _report(self, now: int) -> None:
+        report = self._config.daily_report
+        at = None if report is None or self._count is None else daily.report_due(report, now)
+        if report is None or self._count is None or at is None or at == self._reported_at:
+            return
+        self.accept(daily.report_signal(report, at, self._count(daily.day_before(report, at), at)))
+        self._reported_at = at
 
     def _forget(self, now: int) -> None:
         if self._forgot_at is None or now - self._forgot_at >= _FORGET_EVERY:
             self._forgot_at = now
-            self._store.forget_before(now - self._config.retention)
+            self.store.forget_before(now - self._config.retention)
 
 
 def resend(store: AlertStore, key: str, now: int) -> Delivery:
@@ -317,24 +162,3 @@ def resend(store: AlertStore, key: str, now: int) -> Delivery:
             return again
         except Conflict:
             continue
-
-
-def _later(group: Group | None, at: int) -> Group | None:
-    if group is None or group.flushing is None:
-        return None
-    return replace(group, flushing=replace(group.flushing, at=at))
-
-
-def _log_line(delivery: Delivery, now: int, result: Result, latency: int) -> Attempt:
-    outcome = "ok" if isinstance(result, Ok) else "retry" if isinstance(result, RetryAfter) else "permanent"
-    return Attempt(
-        key=delivery.key,
-        attempt=delivery.attempts,
-        at=now,
-        result=outcome,
-        http_status=result.http_status,
-        provider_code=result.provider_code,
-        latency=latency,
-        body_sha256=hashlib.sha256(delivery.body.encode("utf-8", "replace")).hexdigest(),
-        detail=result.detail,
-    )

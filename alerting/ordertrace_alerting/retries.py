@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ordertrace_alerting.durations import NS, format_duration
-from ordertrace_alerting.vocabulary import Delivery, Ok, Permanent, Result, RetryPolicy
+from ordertrace_alerting.policy import RetryPolicy
+from ordertrace_alerting.vocabulary import Delivery, Ok, Permanent, Result
 
 _LONGEST_RETRY_AFTER = (
     86_400  # seconds: a target that names a longer time is tried again after a day all the same

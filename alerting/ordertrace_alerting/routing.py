@@ -4,10 +4,11 @@ The tree is walked depth first. A node whose children match gives way to them; a
 search among its siblings unless it says `continue`. The root matches everything.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 
-from ordertrace_alerting.vocabulary import Matcher, Route, Signal
+from ordertrace_alerting.matchers import all_match
+from ordertrace_alerting.policy import Route
+from ordertrace_alerting.vocabulary import Signal
 
 
 def routing_labels(signal: Signal) -> dict[str, str]:
@@ -20,15 +21,8 @@ def matching_routes(route: Route, labels: Mapping[str, str]) -> tuple[Route, ...
     return tuple(_walk(route, labels))
 
 
-def matches(matcher: Matcher, labels: Mapping[str, str]) -> bool:
-    value = labels.get(matcher.label, "")
-    if matcher.operator in ("=", "!="):
-        return (value == matcher.value) == (matcher.operator == "=")
-    return (re.fullmatch(matcher.value, value) is not None) == (matcher.operator == "=~")
-
-
 def _walk(route: Route, labels: Mapping[str, str]) -> Iterator[Route]:
-    if not all(matches(matcher, labels) for matcher in route.matchers):
+    if not all_match(route.matchers, labels):
         return
     taken = False
     for child in route.routes:

@@ -10,40 +10,18 @@ from typing import Any
 
 from ordertrace_alerting import documents
 from ordertrace_alerting.errors import Conflict
+from ordertrace_alerting.policy import Silence
+from ordertrace_alerting.sqlite_schema import make_tables
 from ordertrace_alerting.store import Accepted, Version, Versioned, earliest
-from ordertrace_alerting.vocabulary import DELIVERY_STATES, Attempt, Delivery, DeliveryState, Group, Signal
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS alert_signals (
-    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,
-    routed INTEGER NOT NULL DEFAULT 0, document TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS alert_signals_unrouted ON alert_signals (position) WHERE routed = 0;
-CREATE INDEX IF NOT EXISTS alert_signals_at ON alert_signals (at);
-CREATE TABLE IF NOT EXISTS alert_groups (
-    id TEXT PRIMARY KEY, version INTEGER NOT NULL, due_at INTEGER, flushed_at INTEGER NOT NULL,
-    document TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS alert_groups_due ON alert_groups (due_at) WHERE due_at IS NOT NULL;
-CREATE TABLE IF NOT EXISTS alert_group_incidents (
-    incident TEXT NOT NULL, group_id TEXT NOT NULL, PRIMARY KEY (incident, group_id)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS alert_group_incidents_group ON alert_group_incidents (group_id);
-CREATE TABLE IF NOT EXISTS alert_deliveries (
-    key TEXT PRIMARY KEY, version INTEGER NOT NULL, group_id TEXT NOT NULL, flush INTEGER NOT NULL,
-    part INTEGER NOT NULL, target TEXT NOT NULL, created_at INTEGER NOT NULL, state TEXT NOT NULL,
-    next_attempt_at INTEGER NOT NULL, claimable_at INTEGER NOT NULL, hold_until INTEGER NOT NULL,
-    finished_at INTEGER, document TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS alert_deliveries_pending ON alert_deliveries (target, next_attempt_at, flush, part, key)
-    WHERE state = 'pending';
-CREATE INDEX IF NOT EXISTS alert_deliveries_hold ON alert_deliveries (target, hold_until)
-    WHERE state = 'pending';
-CREATE INDEX IF NOT EXISTS alert_deliveries_order ON alert_deliveries (group_id, target, flush, part)
-    WHERE state = 'pending';
-CREATE INDEX IF NOT EXISTS alert_deliveries_group ON alert_deliveries (group_id);
-CREATE INDEX IF NOT EXISTS alert_deliveries_state ON alert_deliveries (state, created_at);
-CREATE INDEX IF NOT EXISTS alert_deliveries_created ON alert_deliveries (created_at);
-CREATE TABLE IF NOT EXISTS alert_attempts (
-    position INTEGER PRIMARY KEY, key TEXT NOT NULL, document TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS alert_attempts_key ON alert_attempts (key);
-"""
+from ordertrace_alerting.vocabulary import (
+    DELIVERY_STATES,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Group,
+    Signal,
+    TargetState,
+)
 
 _FIRST_OF_GROUP = """state = 'pending' AND NOT EXISTS (
     SELECT 1 FROM alert_deliveries AS earlier WHERE earlier.state = 'pending'
@@ -52,7 +30,8 @@ _FIRST_OF_GROUP = """state = 'pending' AND NOT EXISTS (
 
 _NOT_ON_HOLD = """NOT EXISTS (
     SELECT 1 FROM alert_deliveries AS held WHERE held.state = 'pending'
-    AND held.target = alert_deliveries.target AND held.hold_until > :now)"""
+    AND held.target = alert_deliveries.target AND held.hold_until > :now)
+    AND NOT EXISTS (SELECT 1 FROM alert_targets WHERE name = alert_deliveries.target AND waits_until > :now)"""
 
 
 class SqliteAlertStore:
@@ -64,8 +43,7 @@ class SqliteAlertStore:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")  # durable on return, a power cut included
         with self._writing() as connection:
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
+            make_tables(connection)
 
     def add_signal(self, signal: Signal, at: int) -> bool:
         with self._writing() as connection:
@@ -121,6 +99,13 @@ class SqliteAlertStore:
         sql = "SELECT group_id FROM alert_group_incidents WHERE incident = ? ORDER BY group_id"
         return [group_id for (group_id,) in self._rows(sql, incident)]
 
+    def open_groups(self) -> list[Group]:
+        sql = (
+            "SELECT document, version FROM alert_groups"
+            " WHERE id IN (SELECT group_id FROM alert_group_incidents) ORDER BY id"
+        )
+        return [_group(row).value for row in self._rows(sql)]
+
     def add_delivery(self, delivery: Delivery) -> bool:
         columns = _columns(delivery) | {
             "key": delivery.key,
@@ -130,6 +115,7 @@ class SqliteAlertStore:
             "part": delivery.part,
             "target": delivery.target,
             "created_at": delivery.created_at,
+            "rank": delivery.rank,
         }
         names = ", ".join(columns)
         places = ", ".join(f":{name}" for name in columns)
@@ -166,9 +152,17 @@ class SqliteAlertStore:
     def deliveries_due(self, target: str, now: int, limit: int) -> list[Versioned[Delivery]]:
         sql = (
             f"SELECT document, version FROM alert_deliveries WHERE target = :target AND {_FIRST_OF_GROUP}"
-            f" AND {_NOT_ON_HOLD} AND claimable_at <= :now ORDER BY next_attempt_at, flush, part, key LIMIT :limit"
+            f" AND {_NOT_ON_HOLD} AND claimable_at <= :now"
+            " ORDER BY rank, next_attempt_at, flush, part, key LIMIT :limit"
         )
         return [_delivery(row) for row in self._rows(sql, target=target, now=now, limit=limit)]
+
+    def groups_told(self, target: str, since: int, rank: int) -> int:
+        sql = (
+            "SELECT COUNT(DISTINCT group_id) FROM alert_deliveries"
+            " WHERE target = ? AND created_at >= ? AND rank = ?"
+        )
+        return self._rows(sql, target, since, rank)[0][0]
 
     def deliveries(self, state: DeliveryState | None = None, limit: int = 100) -> list[Delivery]:
         where = "WHERE state = :state" if state else ""
@@ -181,6 +175,44 @@ class SqliteAlertStore:
     def counts(self) -> dict[str, int]:
         counted = dict(self._rows("SELECT state, COUNT(*) FROM alert_deliveries GROUP BY state"))
         return {state: counted.get(state, 0) for state in DELIVERY_STATES}
+
+    def target(self, name: str) -> Versioned[TargetState] | None:
+        rows = self._rows("SELECT document, version FROM alert_targets WHERE name = ?", name)
+        return next((Versioned(documents.read_target(json.loads(text)), v) for text, v in rows), None)
+
+    def put_target(self, state: TargetState, version: Version | None) -> Version:
+        values = (state.waits_until, _text(documents.target_document(state)), state.name)
+        with self._writing() as connection:
+            if version is None:
+                cursor = connection.execute(
+                    "INSERT INTO alert_targets (waits_until, document, name, version) VALUES (?, ?, ?, 1)"
+                    " ON CONFLICT DO NOTHING",
+                    values,
+                )
+            else:
+                cursor = connection.execute(
+                    "UPDATE alert_targets SET waits_until = ?, document = ?, version = version + 1"
+                    " WHERE name = ? AND version = ?",
+                    (*values, version),
+                )
+            if cursor.rowcount != 1:
+                raise Conflict(f"target {state.name} was written by somebody else")
+        return (version or 0) + 1
+
+    def targets(self) -> list[TargetState]:
+        rows = self._rows("SELECT document FROM alert_targets ORDER BY name")
+        return [documents.read_target(json.loads(text)) for (text,) in rows]
+
+    def put_silence(self, silence: Silence) -> None:
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO alert_silences (id, ends_at, document) VALUES (?, ?, ?)",
+                (silence.id, silence.ends_at, _text(documents.silence_document(silence))),
+            )
+
+    def silences(self, since: int) -> list[Silence]:
+        rows = self._rows("SELECT document FROM alert_silences WHERE ends_at > ? ORDER BY ends_at, id", since)
+        return [documents.read_silence(json.loads(text)) for (text,) in rows]
 
     def log_attempt(self, attempt: Attempt) -> None:
         with self._writing() as connection:
@@ -199,7 +231,8 @@ class SqliteAlertStore:
         groups = self._rows("SELECT MIN(due_at) FROM alert_groups WHERE due_at IS NOT NULL")
         targets = self._rows(
             "SELECT MAX(MIN(claimable_at), (SELECT MAX(hold_until) FROM alert_deliveries AS held"
-            " WHERE held.state = 'pending' AND held.target = alert_deliveries.target))"
+            " WHERE held.state = 'pending' AND held.target = alert_deliveries.target),"
+            " COALESCE((SELECT waits_until FROM alert_targets WHERE name = alert_deliveries.target), 0))"
             f" FROM alert_deliveries WHERE {_FIRST_OF_GROUP} GROUP BY target"
         )
         return earliest([instant for (instant,) in (*signals, *groups, *targets)])
@@ -207,6 +240,7 @@ class SqliteAlertStore:
     def forget_before(self, instant: int) -> None:
         with self._writing() as connection:
             connection.execute("DELETE FROM alert_signals WHERE routed = 1 AND at < ?", (instant,))
+            connection.execute("DELETE FROM alert_silences WHERE ends_at < ?", (instant,))
             finished = "state <> 'pending' AND finished_at < :instant"
             connection.execute(
                 f"DELETE FROM alert_attempts WHERE key IN (SELECT key FROM alert_deliveries WHERE {finished})",

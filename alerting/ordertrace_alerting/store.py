@@ -1,7 +1,7 @@
 """What the pipeline needs of a store. One contract suite (tests/alerting) runs on every backend.
 
-Signals, deliveries and log lines are created once; groups and deliveries change by compare-and-set: `put_…`
-names the version that the read returned (None: not there yet) and raises `Conflict` when it no longer holds.
+Signals, deliveries and log lines are created once; groups, deliveries and targets change by compare-and-set:
+`put_…` names the version that the read returned (None: not there yet) and raises `Conflict` when it no longer holds.
 No write spans two documents. Whatever returned is durable.
 """
 
@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from ordertrace_alerting.vocabulary import Attempt, Delivery, DeliveryState, Group, Signal
+from ordertrace_alerting.policy import Silence
+from ordertrace_alerting.vocabulary import Attempt, Delivery, DeliveryState, Group, Signal, TargetState
 
 T = TypeVar("T")
 Version = int
@@ -58,6 +59,10 @@ class AlertStore(Protocol):
         """Ids of the groups that have `incident` in `Group.incidents()`, sorted."""
         ...
 
+    def open_groups(self) -> list[Group]:
+        """The groups that have any incident, by id."""
+        ...
+
     # deliveries ---------------------------------------------------------------------------------------
     def add_delivery(self, delivery: Delivery) -> bool:
         """Keep a delivery; False, and nothing changed, where its key is there."""
@@ -72,12 +77,16 @@ class AlertStore(Protocol):
         ...
 
     def deliveries_due(self, target: str, now: int, limit: int) -> list[Versioned[Delivery]]:
-        """Pending deliveries that a worker may claim, in the order of `next_attempt_at`, flush and part.
+        """Pending deliveries that a worker may claim, in the order of rank, `next_attempt_at`, flush and part.
 
         Not those claimed by another worker (`claimed_until` > now), nor those that an earlier pending delivery
         of the same group and target has to go before (by flush, then part); and none at all while any pending
-        delivery of the target has `hold_until` > now.
+        delivery of the target has `hold_until` > now, or the target's own state has `waits_until` > now.
         """
+        ...
+
+    def groups_told(self, target: str, since: int, rank: int) -> int:
+        """How many groups have a delivery of this rank to `target` that was created at `since` or later."""
         ...
 
     def deliveries(self, state: DeliveryState | None = None, limit: int = 100) -> list[Delivery]:
@@ -86,6 +95,24 @@ class AlertStore(Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """Deliveries by state; every state is named."""
+        ...
+
+    # targets ------------------------------------------------------------------------------------------
+    def target(self, name: str) -> Versioned[TargetState] | None: ...
+
+    def put_target(self, state: TargetState, version: Version | None) -> Version: ...
+
+    def targets(self) -> list[TargetState]:
+        """By name; those of which nothing was ever noted are not there."""
+        ...
+
+    # silences -----------------------------------------------------------------------------------------
+    def put_silence(self, silence: Silence) -> None:
+        """Keep it, in place of the one of its id."""
+        ...
+
+    def silences(self, since: int) -> list[Silence]:
+        """Those that end after `since`, by their end and id."""
         ...
 
     # the delivery log ---------------------------------------------------------------------------------
@@ -105,8 +132,9 @@ class AlertStore(Protocol):
         ...
 
     def forget_before(self, instant: int) -> None:
-        """Drop what is finished: routed signals that came before it, sent and dead deliveries finished before
-        it with their log, and groups with nothing due that last flushed before it and have no delivery left.
+        """Drop what is finished: routed signals that came before it, sent and dead deliveries finished before it
+        with their log, silences that ended before it, and groups with nothing due that last flushed before it and
+        have no delivery left.
         """
         ...
 

@@ -1,13 +1,10 @@
 """What alerting understands: signals in, deliveries out. Instants are nanoseconds since the epoch."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, TextIO
 
-from ordertrace_alerting.durations import NS
-
-Status = Literal["firing", "resolved"]
+Status = Literal["firing", "resolved", "report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,12 @@ class Signal:
     raw_body: Mapping[str, str] = field(default_factory=dict[str, str])
     url: str = ""
     payload: Mapping[str, object] = field(default_factory=dict[str, object])
+    acknowledged: bool = False  # somebody has it in hand: it is not repeated, and nobody else is called
+    about: str = ""  # the receiver that this is about: it is told to others
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return self.acknowledged or self.kind == "acknowledged"
 
 
 def in_language(text: Mapping[str, str], language: str) -> str:
@@ -38,37 +41,7 @@ def in_language(text: Mapping[str, str], language: str) -> str:
     return text.get(language) or text.get("en") or next(iter(text.values()), "")
 
 
-# --- configuration ---------------------------------------------------------------------------------------
-
-
-MatchOperator = Literal["=", "!=", "=~", "!~"]
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """A condition on one label; a label that is not there is empty. Regular expressions match the whole value."""
-
-    label: str
-    operator: MatchOperator
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.label}{self.operator}{json.dumps(self.value, ensure_ascii=False)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A node of the routing tree, with everything that it inherits filled in. Durations are nanoseconds."""
-
-    receiver: str
-    matchers: tuple[Matcher, ...] = ()
-    group_by: tuple[str, ...] = ("incident",)
-    group_wait: int = 30 * NS
-    group_interval: int = 300 * NS
-    repeat_interval: int = 4 * 3600 * NS
-    continues: bool = False
-    routes: tuple["Route", ...] = ()
-    path: str = ""  # the matchers from the root down: what a group remembers of its route
+# --- targets ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,37 +76,6 @@ class ReceiverOptions(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """A named target."""
-
-    name: str
-    type: str
-    options: ReceiverOptions
-    send_resolved: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When to try again and when to give up. Durations are nanoseconds."""
-
-    max_attempts: int = 100
-    max_age: int = 72 * 3600 * NS
-    backoff: int = 5 * NS  # before the second attempt; doubles with each
-    max_backoff: int = 3600 * NS
-
-
-RETENTION = 30 * 86_400 * NS
-
-
-@dataclass(frozen=True, slots=True)
-class AlertingConfig:
-    receivers: Mapping[str, Receiver]
-    route: Route
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    retention: int = RETENTION  # how long what is finished is kept
-
-
 # --- groups ----------------------------------------------------------------------------------------------
 
 
@@ -143,6 +85,22 @@ class Told:
 
     signal: Signal
     at: int
+    said: bool = True  # False: it was let go without a word
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody heard of its beginning and has yet to hear of its end."""
+        return self.said and self.signal.status == "firing"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A signal that is silenced, and when to look again."""
+
+    signal: Signal
+    until: int
+    why: str
+    repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +111,7 @@ class Flush:
     at: int
     signals: tuple[Signal, ...]
     repeat: bool = False
+    to_digest: bool = False  # there is a storm: the receiver's digest says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +123,12 @@ class Group:
     labels: Mapping[str, str]
     group_interval: int
     repeat_interval: int
+    group_wait: int = 30_000_000_000
+    delay: int = 0  # of an escalation: it tells what still fires, unacknowledged, so long after it came
+    digest: bool = False  # gathers what a receiver is not told one by one in a storm
     pending: Mapping[str, Signal] = field(default_factory=dict[str, Signal])  # by incident, the latest
     news_due_at: int = 0  # when `pending` is to be told
+    held: Mapping[str, Held] = field(default_factory=dict[str, Held])  # by incident
     flushing: Flush | None = None
     flushes: int = 0
     flushed_at: int | None = None
@@ -177,22 +140,27 @@ class Group:
         if self.flushing is not None:
             return self.flushing.at
         repeats = [told.at + self.repeat_interval for told in self.repeatable()]
+        held = [held.until for held in self.held.values()]
         news = [self.news_due_at] if self.pending else []
-        return min(news + repeats, default=None)
+        return min(news + held + repeats, default=None)
 
     def repeatable(self) -> list[Told]:
         """What is told again after `repeat_interval`: incidents that fire and that nobody has acknowledged."""
         return [
             told
             for incident, told in self.told.items()
-            if told.signal.status == "firing"
-            and told.signal.kind != "acknowledged"
+            if told.is_open
+            and not self.digest
+            and not told.signal.is_acknowledged
             and incident not in self.pending
+            and incident not in self.held
         ]
 
     def incidents(self) -> set[str]:
-        """The incidents of which it has yet to tell the end."""
-        return set(self.pending) | {i for i, told in self.told.items() if told.signal.status == "firing"}
+        """The incidents of which it has yet to tell the end. A digest leaves that to the groups it speaks for."""
+        if self.digest:
+            return set()
+        return {*self.pending, *self.held, *(i for i, told in self.told.items() if told.is_open)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +182,19 @@ class Message:
 
 
 # --- deliveries ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """How a target is doing, shared by all workers."""
+
+    name: str
+    sent: tuple[int, ...] = ()  # when its latest attempts began, as far back as its limit looks
+    failures: int = 0  # attempts in a row that it did not take
+    openings: int = 0  # how often its circuit has opened
+    open_since: int | None = None  # its circuit
+    waits_until: int = 0  # nothing is sent to it before
+
 
 DeliveryState = Literal["pending", "sent", "dead"]
 DELIVERY_STATES: tuple[DeliveryState, ...] = ("pending", "sent", "dead")
@@ -238,6 +219,7 @@ class Delivery:
     next_attempt_at: int = 0
     claimed_until: int = 0  # a worker is sending it until then
     hold_until: int = 0  # the target asked for silence until then: holds for all its deliveries
+    rank: int = 1  # a lower one overtakes: 0 what is critical, 1 the rest, 2 digests and reports
     finished_at: int | None = None
     detail: str = ""  # what became of the latest attempt
 

@@ -54,6 +54,7 @@ def refuse_one(site: Site, signal: Signal) -> None:
     config = alerting_config({"route": {"group_wait": 0}})
 
     class Refusing:
+        limit = None
         render = build_senders(config)["terminal"].render
 
         def send(self, delivery: Delivery, now: int) -> Permanent:
@@ -210,6 +211,6 @@ def test_routes_show_says_who_is_reached(site: Site) -> None:
     assert "reaches: pager" in shown.output
     assert '->   severity="critical": pager' in shown.output
     told = json.loads(site.run("routes", "show", "severity=info", "--format", "json").output)
-    assert [route["receiver"] for route in told["routes"]] == ["chat"]
+    assert [route["receivers"] for route in told["routes"]] == [["chat"]]
     assert told["routes"][0]["repeat_interval"] == "4h"
     assert site.run("routes", "show", "severity").exit_code == 2

@@ -146,7 +146,7 @@ def test_without_configuration_everything_goes_to_the_terminal() -> None:
     config = alerting_config({})
     assert list(config.receivers) == ["terminal"]
     assert config.receivers["terminal"].options == TerminalOptions()
-    assert config.route.receiver == "terminal"
+    assert config.route.receivers == ("terminal",)
     assert config.route.group_by == ("incident",)
     assert [config.route.group_wait, config.route.group_interval, config.route.repeat_interval] == [
         30 * NS,
@@ -156,7 +156,7 @@ def test_without_configuration_everything_goes_to_the_terminal() -> None:
 
 
 def test_a_single_receiver_needs_no_route() -> None:
-    assert alerting_config(with_hook()).route.receiver == "hook"
+    assert alerting_config(with_hook()).route.receivers == ("hook",)
 
 
 def test_routes_inherit_what_they_do_not_say() -> None:
@@ -180,8 +180,8 @@ def test_routes_inherit_what_they_do_not_say() -> None:
     )
     [child] = config.route.routes
     [grandchild] = child.routes
-    assert (child.receiver, child.group_wait, child.group_by) == ("b", 0, ())
-    assert (grandchild.receiver, grandchild.group_wait, grandchild.group_by) == ("b", 60 * NS, ())
+    assert (child.receivers, child.group_wait, child.group_by) == (("b",), 0, ())
+    assert (grandchild.receivers, grandchild.group_wait, grandchild.group_by) == (("b",), 60 * NS, ())
     assert grandchild.repeat_interval == 7200 * NS
 
 

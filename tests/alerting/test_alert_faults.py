@@ -19,7 +19,7 @@ from ordertrace_alerting.memory_store import MemoryAlertStore
 from ordertrace_alerting.pipeline import LEASE, Pipeline
 from ordertrace_alerting.sqlite_store import SqliteAlertStore
 from ordertrace_alerting.store import AlertStore
-from ordertrace_alerting.vocabulary import Delivery, Message, Notification, Ok, Result, Signal
+from ordertrace_alerting.vocabulary import Delivery, Message, Notification, Ok, RateLimit, Result, Signal
 
 NS = 1_000_000_000
 Make = Callable[..., Any]
@@ -40,6 +40,7 @@ config = alerting_config({
 inner = build_senders(config)["hook"]
 
 class Dying:
+    limit = None
     render = inner.render
     def send(self, delivery, now):
         if moment == "after the post":
@@ -105,7 +106,15 @@ class MortalStore:
     """A store under which the process dies: right before or right after its n-th write."""
 
     WRITES = frozenset(
-        {"add_signal", "mark_routed", "put_group", "add_delivery", "put_delivery", "log_attempt"}
+        {
+            "add_signal",
+            "mark_routed",
+            "put_group",
+            "add_delivery",
+            "put_delivery",
+            "log_attempt",
+            "put_target",
+        }
     )
 
     def __init__(self, store: AlertStore, fatal: int, after: bool) -> None:
@@ -135,13 +144,14 @@ class MortalStore:
         return call
 
 
-LAST_WRITE = 43  # of the run below
+LAST_WRITE = 46  # of the run below
 
 
 class Recorder:
-    """A target that takes everything."""
+    """A target that takes everything, as much of it as `limit` lets through."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: RateLimit | None = None) -> None:
+        self.limit = limit
         self.sent: list[tuple[str, str]] = []
 
     def render(self, notification: Notification) -> tuple[Message, ...]:
@@ -184,7 +194,7 @@ def test_a_crash_at_any_write_loses_no_signal_and_changes_no_body(
         make_signal("inc-1", 2, "verified", certainty="firm"),
         make_signal("inc-2", 2, "resolved", certainty="firm"),
     ]
-    targets = {"chat": Recorder(), "pager": Recorder()}
+    targets = {"chat": Recorder(), "pager": Recorder(RateLimit(100, 60.0))}
     now = 0
     store = MemoryAlertStore()
     mortal = MortalStore(store, fatal, after)
@@ -285,7 +295,7 @@ def test_an_attempt_that_kills_its_worker_every_time_ends_as_a_dead_letter(make_
     pipeline = Pipeline(config, store, {"terminal": target}, lambda: now, patience=10)
     pipeline.accept(make_signal())
     store_due = store.deliveries_due
-    pipeline._send = lambda now: []  # the worker dies before it sends
+    pipeline._courier.send = lambda now, patience: []  # the worker dies before it sends
     pipeline.tick()
     for _ in range(2):
         [due] = store_due("terminal", now, 1)

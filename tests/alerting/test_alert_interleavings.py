@@ -39,6 +39,8 @@ group_by = st.sampled_from([["incident"], ["owner"], [], ["incident", "owner"]])
 class Target:
     """Answers with what it was told last, once."""
 
+    limit = None
+
     def __init__(self) -> None:
         self.answer: Result = Ok()
         self.sent: list[Delivery] = []

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ordertrace_alerting.config import alerting_config, parse_matcher
-from ordertrace_alerting.routing import matches, matching_routes
+from ordertrace_alerting.config import alerting_config
+from ordertrace_alerting.matchers import matches, parse_matcher
+from ordertrace_alerting.routing import matching_routes
 
 RECEIVERS = [{"name": name, "type": "terminal"} for name in ("default", "a", "b", "c")]
 
@@ -12,7 +13,7 @@ def receivers(labels: dict[str, str], *routes: dict[str, object]) -> list[str]:
     config = alerting_config(
         {"receivers": RECEIVERS, "route": {"receiver": "default", "routes": list(routes)}}
     )
-    return [route.receiver for route in matching_routes(config.route, labels)]
+    return [route.receivers[0] for route in matching_routes(config.route, labels)]
 
 
 def test_what_no_route_takes_goes_to_the_root() -> None:

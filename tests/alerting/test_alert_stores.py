@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from ordertrace_alerting import documents, grouping
 from ordertrace_alerting.errors import Conflict
+from ordertrace_alerting.policy import Route
 from ordertrace_alerting.sqlite_store import SqliteAlertStore
 from ordertrace_alerting.store import AlertStore
-from ordertrace_alerting.vocabulary import Attempt, Delivery, Flush, Group, Route, Signal, Told
+from ordertrace_alerting.vocabulary import Attempt, Delivery, Flush, Group, Signal, Told
 
 Make = Callable[..., Signal]
 
 
 def a_group(name: str = "a", **changes: object) -> Group:
-    group = grouping.new_group(Route(receiver="chat", group_by=("incident",)), {"incident": name})
+    group = grouping.new_group(Route(("chat",)), "chat", {"incident": name})
     return replace(group, **changes)
 
 

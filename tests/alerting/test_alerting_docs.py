@@ -13,13 +13,30 @@ from ordertrace_alerting.config import alerting_config
 from ordertrace_alerting.fields import Fields
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.webhook import signed_headers
+from ordertrace_rules.yamlfile import parse_yaml
 
 PAGE = (Path(__file__).parents[2] / "docs" / "alerting.md").read_text(encoding="utf-8")
 
 
+BLOCKS = [parse_yaml(text, "page").data for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+
+
 def example() -> dict[str, Any]:
-    [block] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    """The page's first example, of a whole configuration."""
+    [block, *_] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     return yaml.safe_load(block)["alerting"]
+
+
+def with_all_sections(tmp_path: Path) -> dict[str, Any]:
+    """The whole, with what the page's further examples add, and the receivers and the file that they name."""
+    (tmp_path / "url").write_text("https://ping.example.com/1")
+    whole = example()
+    for section in BLOCKS[1:]:
+        whole |= section
+    whole["dead_man"]["url_file"] = str(tmp_path / "url")
+    names = ("team-lead", "manager", "phone")
+    whole["receivers"] += [{"name": name, "type": "terminal"} for name in names]
+    return whole
 
 
 def test_the_example_is_sound_and_says_the_defaults() -> None:
@@ -32,12 +49,14 @@ def test_the_example_is_sound_and_says_the_defaults() -> None:
         assert getattr(config.route, name) == getattr(plain.route, name)
 
 
-def test_every_field_is_documented(monkeypatch: Any) -> None:
+def test_every_field_is_documented(monkeypatch: Any, tmp_path: Path) -> None:
     asked: set[str] = set()
     real = Fields.raw
     monkeypatch.setattr(Fields, "raw", lambda self, name: (asked.add(name), real(self, name))[1])
-    assert alerting_config_module.alerting_config(example())
-    undocumented = {name for name in asked if f"`{name}`" not in PAGE and f".{name}`" not in PAGE}
+    assert alerting_config_module.alerting_config(with_all_sections(tmp_path))
+    shown = set(re.findall(r"(\w+):", " ".join(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))))
+    named = {name for name in asked if f"`{name}`" in PAGE or f".{name}`" in PAGE}
+    undocumented = asked - shown - named
     assert undocumented == set()
     assert len(asked) > 20
 

@@ -14,7 +14,8 @@ from ordertrace_alerting import documents, grouping
 from ordertrace_alerting.config import alerting_config
 from ordertrace_alerting.errors import Conflict
 from ordertrace_alerting.pipeline import Pipeline
-from ordertrace_alerting.vocabulary import Delivery, Group, Message, Notification, Ok, Result, Route, Signal
+from ordertrace_alerting.policy import Route
+from ordertrace_alerting.vocabulary import Delivery, Group, Message, Notification, Ok, Result, Signal
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
 from ordertrace_rules.stores.elasticsearch.cluster import Cluster
@@ -32,7 +33,7 @@ def worker(empty_alert_cluster: Cluster) -> Worker:
 
 
 def a_group(incident: str, signal: Signal) -> Group:
-    group = grouping.new_group(Route(receiver="chat"), {"incident": incident})
+    group = grouping.new_group(Route(("chat",)), "chat", {"incident": incident})
     return replace(group, pending={incident: signal}, news_due_at=INSTANT)
 
 
@@ -120,6 +121,8 @@ def test_what_cannot_be_read_is_an_error_and_never_nothing(empty_alert_cluster: 
 
 class Recorder:
     """A target that takes everything."""
+
+    limit = None
 
     def __init__(self) -> None:
         self.sent: list[str] = []

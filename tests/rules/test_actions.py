@@ -264,7 +264,7 @@ def test_a_crash_between_post_and_record_may_repeat_the_post_under_the_same_key(
     site.execution.tick(site.now)
     key = f"{INCIDENT.id}:{action_id(TICKET)}"
     held = site.alerts.delivery(key)
-    site.outbox._senders["action:ticket"].send(held.value, site.now)  # then the power went
+    action_senders(site.rules)["action:ticket"].send(held.value, site.now)  # then the power went
     site.tick()
     assert [headers["webhook-id"] for headers, _ in target.requests] == [key, key]
     assert site.actions()["ticket"].state == "done"

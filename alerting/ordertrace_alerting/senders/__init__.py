@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.policy import AlertingConfig
 from ordertrace_alerting.senders import (
     apprise,
     dingtalk,
@@ -18,7 +19,7 @@ from ordertrace_alerting.senders import (
     webhook,
     wecom,
 )
-from ordertrace_alerting.vocabulary import AlertingConfig, ReceiverOptions, Sender
+from ordertrace_alerting.vocabulary import ReceiverOptions, Sender
 
 RECEIVER_TYPES: dict[str, Callable[[Fields], ReceiverOptions]] = {
     "webhook": webhook.read_options,

@@ -1,7 +1,8 @@
 """A message to try a receiver with."""
 
 from ordertrace_alerting.grouping import delivery, new_group
-from ordertrace_alerting.vocabulary import Delivery, Flush, Notification, Route, Sender, Signal
+from ordertrace_alerting.policy import Route
+from ordertrace_alerting.vocabulary import Delivery, Flush, Notification, Sender, Signal
 
 
 def sample_delivery(sender: Sender, receiver: str, now: int) -> Delivery:
@@ -20,7 +21,7 @@ def sample_delivery(sender: Sender, receiver: str, now: int) -> Delivery:
             "zh": "有人正在测试此接收方是否可用,无需处理。",
         },
     )
-    group = new_group(Route(receiver=receiver), signal.labels)
+    group = new_group(Route((receiver,)), receiver, signal.labels)
     flush = Flush(1, now, (signal,))
     [message, *_] = sender.render(Notification(receiver, group.labels, flush.signals))
     return delivery(group, flush, receiver, 0, message)

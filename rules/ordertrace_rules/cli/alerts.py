@@ -10,32 +10,26 @@ from rich.table import Table
 from rich.text import Text
 
 from ordertrace_alerting.config import alerting_config
-from ordertrace_alerting.durations import format_duration
 from ordertrace_alerting.errors import AlertConfigError, UnknownDelivery
 from ordertrace_alerting.pipeline import resend as send_again
-from ordertrace_alerting.routing import matching_routes
+from ordertrace_alerting.policy import AlertingConfig
 from ordertrace_alerting.senders import build_senders
 from ordertrace_alerting.senders.characters import one_line
 from ordertrace_alerting.senders.sample import sample_delivery
 from ordertrace_alerting.vocabulary import (
     DELIVERY_STATES,
-    AlertingConfig,
     Attempt,
     Delivery,
     DeliveryState,
     Ok,
     Permanent,
     Result,
-    Route,
 )
+from ordertrace_rules.cli.alert_routes import check, routes
 from ordertrace_rules.cli.context import Context
-from ordertrace_rules.cli.output import output_console
+from ordertrace_rules.cli.output import output_console, output_option
+from ordertrace_rules.cli.silences import silence
 from ordertrace_rules.times import format_instant
-
-output_option = click.option(
-    "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
-
 
 BY_ADDRESS = ("webhook", "dingtalk", "feishu", "lark", "wecom", "slack", "teams", "apprise")
 """The types of receivers that an address and a secret describe in full."""
@@ -44,6 +38,11 @@ BY_ADDRESS = ("webhook", "dingtalk", "feishu", "lark", "wecom", "slack", "teams"
 @click.group()
 def alerts() -> None:
     """Who was told what, and who would be."""
+
+
+alerts.add_command(check)
+alerts.add_command(routes)
+alerts.add_command(silence)
 
 
 @alerts.command("list")
@@ -139,33 +138,6 @@ def try_receiver(
     raise SystemExit(0 if isinstance(result, Ok) else 1)
 
 
-@alerts.group()
-def routes() -> None:
-    """The routing tree."""
-
-
-@routes.command("show")
-@click.argument("labels", nargs=-1, metavar="LABEL=VALUE…")
-@output_option
-@click.pass_obj
-def show_routes(context: Context, labels: tuple[str, ...], output: str) -> None:
-    """Show the routing tree, and which receivers an incident with these labels reaches.
-
-    \b
-    Example:
-      ordertrace alerts routes show playbook=paid_not_reserved severity=critical
-    """
-    config = _config(context)
-    given = _labels(labels)
-    taken = matching_routes(config.route, given)
-    if output == "json":
-        click.echo(json.dumps({"labels": given, "routes": [_route_document(r) for r in taken]}, indent=2))
-        return
-    _draw(config.route, taken, "")
-    names = list(dict.fromkeys(route.receiver for route in taken))
-    click.echo(f"\nAn incident with {' '.join(labels) or 'no labels'} reaches: {', '.join(names)}")
-
-
 def _config(context: Context) -> AlertingConfig:
     return alerting_config(context.settings.alerting)
 
@@ -180,30 +152,6 @@ def _config_of_address(kind: str, url: str | None, secret: str | None) -> Alerti
     except AlertConfigError as error:
         said = "; ".join(f"--{problem.path[-1]} {problem.message}" for problem in error.problems)
         raise click.UsageError(f"{said}. See docs/senders/{kind}.md.") from None
-
-
-def _labels(texts: tuple[str, ...]) -> dict[str, str]:
-    for text in texts:
-        if not text.partition("=")[0] or "=" not in text:
-            raise click.BadParameter(f"{text!r} is not LABEL=VALUE, such as severity=critical")
-    return {name: value for name, _, value in (text.partition("=") for text in texts)}
-
-
-def _draw(route: Route, taken: tuple[Route, ...], indent: str) -> None:
-    mark = "->" if any(route is one for one in taken) else "  "
-    what = ", ".join(str(matcher) for matcher in route.matchers) or "everything else"
-    timing = f"group_by {', '.join(route.group_by) or 'nothing'}; " + "; ".join(
-        f"{name} {format_duration(value)}"
-        for name, value in (
-            ("wait", route.group_wait),
-            ("interval", route.group_interval),
-            ("repeat", route.repeat_interval),
-        )
-    )
-    goes_on = "; continue" if route.continues else ""
-    click.echo(f"{mark} {indent}{what}: {route.receiver}  ({timing}{goes_on})")
-    for child in route.routes:
-        _draw(child, taken, indent + "  ")
 
 
 def _in_words(receiver: str, result: Result) -> str:
@@ -252,16 +200,4 @@ def _attempt_document(attempt: Attempt) -> dict[str, Any]:
         "latency_ms": round(attempt.latency / 1e6, 1),
         "body_sha256": attempt.body_sha256,
         "detail": attempt.detail,
-    }
-
-
-def _route_document(route: Route) -> dict[str, Any]:
-    return {
-        "receiver": route.receiver,
-        "matchers": [str(matcher) for matcher in route.matchers],
-        "group_by": list(route.group_by),
-        "group_wait": format_duration(route.group_wait),
-        "group_interval": format_duration(route.group_interval),
-        "repeat_interval": format_duration(route.repeat_interval),
-        "continue": route.continues,
     }

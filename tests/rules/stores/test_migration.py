@@ -102,8 +102,8 @@ def turn(service: Service, clock: SetClock, minutes: float) -> None:
 
 
 def told(service: Service) -> tuple[list[str], dict[str, int]]:
-    deliveries = service.alerts._store.deliveries(limit=1000)
-    return sorted(delivery.key for delivery in deliveries), dict(service.alerts._store.counts())
+    deliveries = service.alerts.store.deliveries(limit=1000)
+    return sorted(delivery.key for delivery in deliveries), dict(service.alerts.store.counts())
 
 
 def picture(service: Service) -> dict[str, object]:

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from ordertrace_alerting.memory_store import MemoryAlertStore
 from ordertrace_alerting.pipeline import Pipeline
-from ordertrace_alerting.vocabulary import AlertingConfig, Route
+from ordertrace_alerting.policy import AlertingConfig, Route
 from ordertrace_rules.aliases import Aliases
 from ordertrace_rules.catalogue import load_catalogue
 from ordertrace_rules.clock import SetClock
@@ -114,7 +114,7 @@ def make_scene(token: str = "", **environ: str) -> Scene:
     settings = load_settings(environ={"ORDERTRACE_STORE": "memory", "ORDERTRACE_TOKEN": token, **environ})
     store, clock, catalogue = MemoryStore(), SetClock(MORNING), load_catalogue()
     rules = Rules(catalogue, Aliases(), settings.completeness, IncidentRules())
-    alerts = Pipeline(AlertingConfig({}, Route("nobody")), MemoryAlertStore(), {}, clock.now)
+    alerts = Pipeline(AlertingConfig({}, Route(("nobody",))), MemoryAlertStore(), {}, clock.now)
     service = Service(
         settings=settings,
         catalogue=catalogue,

@@ -1,0 +1,98 @@
+"""The routing tree as it is written: what a route does not say it inherits from its parent."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from ordertrace_alerting.durations import NS
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.matchers import MATCHER_FIX, parse_matcher
+from ordertrace_alerting.policy import Matchers, Receiver, Route, Rung
+
+LONGEST = 365 * 86_400 * NS
+
+
+def read_root(fields: Fields, receivers: Sequence[Receiver]) -> Route:
+    """The tree under `route`."""
+    names = [receiver.name for receiver in receivers]
+    if "" in names:
+        names = []  # one of them is wrong already: no second complaint about who refers to it
+    below = fields.below("route")
+    if below.has("matchers") or below.has("continue"):
+        name = "matchers" if below.has("matchers") else "continue"
+        below.raw(name)
+        below.problem(name, "the root takes everything", "put it on a route under `routes`")
+    only = tuple(names) if len(names) == 1 else ()
+    return _route(below, Route(only), names, root=True)
+
+
+def read_matchers(fields: Fields, name: str = "matchers", *, needed: str = "") -> Matchers:
+    """The conditions in the list under `name`; `needed` says what happens without any, where that is wrong."""
+    texts = fields.texts(name)
+    if not texts and needed and not fields.problems_at(name):
+        fields.problem(name, f"is missing: {needed}", MATCHER_FIX)
+    found: Matchers = ()
+    for place, text in enumerate(texts):
+        try:
+            found = (*found, parse_matcher(text))
+        except ValueError as error:
+            fields.problem(name, str(error), MATCHER_FIX, place=place)
+    return found
+
+
+def _route(fields: Fields, parent: Route, names: list[str], *, root: bool = False) -> Route:
+    """A node with what it inherits from `parent` filled in."""
+    receivers = _receivers(fields, names) or parent.receivers
+    if root and names and not receivers and not fields.has("receiver") and not fields.has("receivers"):
+        fields.problem("receiver", "is missing", "name the receiver that takes what no other route takes")
+    matchers = () if root else read_matchers(fields, needed="the route would take everything")
+    own = "" if root else "{" + ",".join(str(matcher) for matcher in matchers) + "}"
+    here = Route(
+        receivers=receivers,
+        matchers=matchers,
+        group_by=fields.texts("group_by", parent.group_by),
+        group_wait=fields.duration("group_wait", parent.group_wait, most=LONGEST),
+        group_interval=fields.duration("group_interval", parent.group_interval, most=LONGEST),
+        repeat_interval=fields.duration("repeat_interval", parent.repeat_interval, least=NS, most=LONGEST),
+        escalation=_escalation(fields, names) if fields.has("escalation") else parent.escalation,
+        continues=not root and fields.flag("continue", False),
+        path=f"{parent.path}/{own}" if own else parent.path,
+    )
+    fields.raw("escalation")
+    routes = tuple(fields.each("routes", lambda child: _route(child, here, names)))
+    fields.finish()
+    return replace(here, routes=routes)
+
+
+def _receivers(fields: Fields, names: list[str]) -> tuple[str, ...]:
+    """One name under `receiver`, or several under `receivers`; nothing where neither is there."""
+    one = fields.text("receiver", choices=names)
+    several = fields.texts("receivers")
+    if fields.has("receiver") and fields.has("receivers"):
+        fields.problem("receivers", "`receiver` is there too", "write them all into `receivers`")
+    fields.check_choices("receivers", several, names)
+    if fields.has("receivers") and not several and not fields.problems_at("receivers"):
+        fields.problem("receivers", "names no receiver", "name one, or leave it out to inherit")
+    return (one,) if one else tuple(dict.fromkeys(several))
+
+
+def _escalation(fields: Fields, names: list[str]) -> tuple[Rung, ...]:
+    rungs = tuple(fields.each("escalation", lambda rung: _rung(rung, names)))
+    for place, (lower, higher) in enumerate(pairwise(rungs), start=1):
+        if 0 < higher.after <= lower.after:
+            below = Fields({}, (*fields.path, "escalation", place), fields.problems)
+            below.problem(
+                "after", "is not later than the step before", "write the steps in the order of time"
+            )
+    return rungs
+
+
+def _rung(fields: Fields, names: list[str]) -> Rung:
+    if not fields.has("after"):
+        fields.problem("after", "is missing", "say how long nobody may have acknowledged it: 15m")
+    receivers = _receivers(fields, names)
+    if not fields.has("receiver") and not fields.has("receivers"):
+        fields.problem("receiver", "is missing", "name who is told then")
+    rung = Rung(fields.duration("after", 0, least=NS, most=LONGEST), receivers)
+    fields.finish()
+    return rung
