@@ -8,7 +8,7 @@ PYTEST_WORKERS ?= 2
 DEMO_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test soak lint format wheel-check bench clean
+.PHONY: help demo test test-es8 soak lint format wheel-check bench clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -22,6 +22,9 @@ test: $(VENV)/.test ## all tests but the long soaks (PYTEST_ARGS="-k name")
 	@[ "$$CI" = true ] || [ -x /usr/bin/chromium ] || echo "make: no /usr/bin/chromium: the browser tests will be skipped; on Debian: apt-get install chromium fonts-noto-cjk"
 	@tests/elasticsearch/prepare.sh || [ "$$CI" = true ] || echo "make: no Elasticsearch: its tests will be skipped; they need ORDERTRACE_TEST_ES_URL, or Docker, or a JDK >= 21 and mvn (tests/elasticsearch/README.md)"
 	@$(BIN)/python -m pytest -m "not soak" -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
+test-es8: $(VENV)/.test ## the stores' tests on Elasticsearch 8.19, by the client of version 8 (in an environment of its own)
+	@tests/elasticsearch/test_on_8.sh $(BIN)/python $(PYTEST_ARGS)
 
 soak: $(VENV)/.test ## the long tests
 	@$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST_ARGS)
