@@ -148,4 +148,5 @@ def _signal(
         raw_body=bodies.raw,
         url=guide.url,
         payload=guide_document(guide),
+        acknowledged=incident.state == "acknowledged",
     )

@@ -37,6 +37,14 @@ class Pulse:
     leading: bool = False
     problems: tuple[str, ...] = ()  # rules that raised in the last tick
 
+    def is_well(self, patience: float) -> bool:
+        """Whether it ran within `patience` seconds, and without an error."""
+        return (
+            self.last_tick_at is not None
+            and not self.last_error
+            and time.time() - self.last_tick_at < patience
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Holder:

@@ -93,6 +93,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
     senders = {**build_senders(config), **action_senders(actions)}
     intake = site_intake(settings, opened.store, clock)
     readers = _foreign_indices(settings, intake, opened.store, clock)
+    pulse = Pulse()
     try:
         yield Service(
             settings=settings,
@@ -101,7 +102,14 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
             views=opened.views,
             intake=intake,
             engine=Engine(opened.store, engine_rules(settings, catalogue), clock),
-            alerts=Pipeline(config, alert_store, senders, clock.now),
+            alerts=Pipeline(
+                config,
+                alert_store,
+                senders,
+                clock.now,
+                is_well=lambda: pulse.is_well(max(300.0, 3 * settings.tick_interval / NS)),
+            ),
+            pulse=pulse,
             clock=clock,
             foreign_indices=readers,
             templates=templates,
