@@ -17,6 +17,7 @@ from ordertrace_rules.aliases import Aliases
 from ordertrace_rules.catalogue import Catalogue, load_catalogue
 from ordertrace_rules.clock import Clock, SystemClock
 from ordertrace_rules.completeness import CompletenessRules, Judgement
+from ordertrace_rules.daily_figures import day_figures
 from ordertrace_rules.engine import Engine, Rules, TickReport
 from ordertrace_rules.incidents import IncidentRules
 from ordertrace_rules.intake.foreign_index import ForeignIndexReader
@@ -107,6 +108,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
                 alert_store,
                 senders,
                 clock.now,
+                count=lambda since, until: day_figures(opened.store, opened.views, pulse, since, until),
                 is_well=lambda: pulse.is_well(max(300.0, 3 * settings.tick_interval / NS)),
             ),
             pulse=pulse,
