@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from ordertrace_alerting import documents, grouping
 from ordertrace_alerting.errors import Conflict
-from ordertrace_alerting.policy import Route
+from ordertrace_alerting.policy import Matcher, Route, Silence
 from ordertrace_alerting.sqlite_store import SqliteAlertStore
 from ordertrace_alerting.store import AlertStore
-from ordertrace_alerting.vocabulary import Attempt, Delivery, Flush, Group, Signal, Told
+from ordertrace_alerting.vocabulary import Attempt, Delivery, Flush, Group, Held, Signal, TargetState, Told
 
 Make = Callable[..., Signal]
 
@@ -174,6 +174,64 @@ def test_an_empty_store_counts_noughts_and_has_nothing_ahead(alert_store: AlertS
     assert dict(alert_store.counts()) == {"pending": 0, "sent": 0, "dead": 0}
     assert alert_store.next_due() is None
     assert alert_store.targets_due(10**18) == []
+
+
+def test_a_target_changes_by_compare_and_set_and_waits_until_its_time(alert_store: AlertStore) -> None:
+    alert_store.add_delivery(a_delivery())
+    assert alert_store.target("chat") is None
+    state = TargetState("chat", (1, 2), failures=3, openings=1, open_since=2, waits_until=99)
+    version = alert_store.put_target(state, None)
+    with pytest.raises(Conflict):
+        alert_store.put_target(state, None)
+    stored = alert_store.target("chat")
+    assert stored is not None
+    assert (stored.value, stored.version, alert_store.targets()) == (state, version, [state])
+    assert alert_store.targets_due(98) == alert_store.deliveries_due("chat", 98, 5) == []
+    assert alert_store.next_due() == 99
+    assert alert_store.targets_due(99) == ["chat"]
+    alert_store.put_target(TargetState("chat"), version)
+    with pytest.raises(Conflict):
+        alert_store.put_target(TargetState("chat"), version)
+    assert alert_store.targets_due(10) == ["chat"]
+
+
+def test_a_lower_rank_goes_first(alert_store: AlertStore) -> None:
+    for key, rank in (("digest", 2), ("usual", 1), ("critical", 0)):
+        alert_store.add_delivery(a_delivery(key, rank=rank))
+    assert [d.value.key for d in alert_store.deliveries_due("chat", 10, 5)] == ["critical", "usual", "digest"]
+
+
+def test_the_groups_that_a_target_was_told_of_are_counted_by_time_and_rank(alert_store: AlertStore) -> None:
+    alert_store.add_delivery(a_delivery("a", created_at=5))
+    alert_store.add_delivery(a_delivery("b", created_at=6))
+    alert_store.add_delivery(a_delivery("b2", created_at=7, group="group-b", part=1))
+    alert_store.add_delivery(a_delivery("c", created_at=7, rank=0))
+    alert_store.add_delivery(a_delivery("d", created_at=7, target="pager"))
+    assert alert_store.groups_told("chat", 6, 1) == 1
+    assert alert_store.groups_told("chat", 5, 1) == 2
+    assert alert_store.groups_told("chat", 5, 0) == 1
+
+
+def test_silences_that_run_are_read_by_their_end_and_replaced_by_their_id(alert_store: AlertStore) -> None:
+    matchers = (Matcher("owner", "=~", "wms|库存"),)
+    later, sooner = (Silence(i, matchers, "Ann", "why", 1, end) for i, end in (("s1", 90), ("s2", 50)))
+    alert_store.put_silence(later)
+    alert_store.put_silence(sooner)
+    assert alert_store.silences(10) == [sooner, later]
+    assert alert_store.silences(50) == [later]
+    alert_store.put_silence(replace(later, ends_at=20))
+    assert alert_store.silences(20) == [sooner]
+    alert_store.forget_before(51)
+    assert alert_store.silences(0) == []
+
+
+def test_open_groups_are_those_with_an_incident(alert_store: AlertStore, make_signal: Make) -> None:
+    held = a_group("held", held={"inc-1": Held(make_signal(), 9, "silence", repeat=True)})
+    alert_store.put_group(held, None)
+    alert_store.put_group(a_group("idle"), None)
+    assert alert_store.open_groups() == [held]
+    assert alert_store.groups_of("inc-1") == [held.id]
+    assert alert_store.next_due() == 9
 
 
 def test_the_delivery_log_keeps_every_attempt(alert_store: AlertStore) -> None:

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from ordertrace_alerting.tally import BUCKETS
 from ordertrace_rules.clocks import known_differences
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.service import Service
@@ -50,6 +52,41 @@ class ServiceCollector(Collector):
         for state, count in self._service.alerts.counts().items():
             deliveries.add_metric([state], count)
         yield deliveries
+        yield from self._targets()
+
+    def _targets(self) -> Iterator[Metric]:
+        """What this process sent, and which circuits are open for all of them."""
+        alerts = self._service.alerts
+        attempts = CounterMetricFamily(
+            "ordertrace_delivery_attempts", "Attempts to deliver.", labels=["target", "result"]
+        )
+        for (target, result), count in alerts.tally.attempts().items():
+            attempts.add_metric([target, result], count)
+        yield attempts
+        dead = CounterMetricFamily("ordertrace_dead_letters", "Deliveries given up.", labels=["target"])
+        for target, count in alerts.tally.dead().items():
+            dead.add_metric([target], count)
+        yield dead
+        latency = HistogramMetricFamily(
+            "ordertrace_delivery_latency_seconds", "How long an attempt took.", labels=["target"]
+        )
+        for target, measured in alerts.tally.latencies().items():
+            bounds = (*BUCKETS, float("inf"))
+            counts = accumulate(measured.within[bound] for bound in bounds)
+            buckets = [
+                ("+Inf" if bound == float("inf") else str(bound), float(count))
+                for bound, count in zip(bounds, counts, strict=True)
+            ]
+            latency.add_metric([target], buckets, measured.total)
+        yield latency
+        circuits = GaugeMetricFamily(
+            "ordertrace_target_open", "1 where a target's circuit is open.", labels=["target"]
+        )
+        for state in alerts.store.targets():
+            circuits.add_metric([state.name], int(state.open_since is not None))
+        yield circuits
+        running = len(alerts.store.silences(self._service.clock.now()))
+        yield GaugeMetricFamily("ordertrace_silences", "Silences that run.", running)
 
     def _schedule(self) -> Iterator[Metric]:
         pulses = {"tick": self._service.pulse, "deliveries": self._service.alert_pulse}

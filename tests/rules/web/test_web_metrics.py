@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ordertrace_alerting.vocabulary import Attempt, Delivery, TargetState
 from ordertrace_rules.clocks import Lag, take_in
 from ordertrace_rules.times import HOUR, NS
 
@@ -69,6 +70,10 @@ def test_every_metric_is_documented_with_its_labels_and_no_other_is(morning, cli
     client.post("/api/v1/events", data="not json\n", content_type="application/x-ndjson")
     now = morning.clock.now()
     take_in(morning.service.store, [Lag(("payment", "wms"), f"p:{n}", now, -9 * NS) for n in range(20)], now)
+    delivery = Delivery("k", "g", 1, "chat", 0, (), "t", 0, "{}")
+    attempt = Attempt("k", 1, now, "ok", 200, "", 40_000_000, "")
+    morning.service.alerts.tally.count("chat", attempt, delivery)
+    morning.service.alerts.store.put_target(TargetState("chat", open_since=now), None)
     exposed = {}
     for family in families(client).values():
         name = family.name + ("_total" if family.type == "counter" else "")
