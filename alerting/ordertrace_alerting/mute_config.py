@@ -10,8 +10,6 @@ from ordertrace_alerting.zone_config import read_time, read_zone
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-_INSTANT_FIX = "write it with its offset, like 2026-11-11T00:00:00+08:00"
-
 
 def read_maintenance(fields: Fields) -> tuple[Maintenance, ...]:
     """The windows under `maintenance`."""
@@ -78,15 +76,16 @@ def _days(fields: Fields) -> frozenset[int]:
 
 def _instant(fields: Fields, name: str) -> int:
     """Nanoseconds since the epoch; 0 where it is missing or wrong, and noted."""
-    text = fields.required_text(name, _INSTANT_FIX)
+    fix = f"write it with its offset, like {name}: 2026-11-11T00:00:00+08:00"
+    text = fields.required_text(name, fix)
     if not text:
         return 0
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        fields.problem(name, f"not an instant: {text!r:.40}", _INSTANT_FIX)
+        fields.problem(name, f"not an instant: {text!r:.40}", fix)
         return 0
     if moment.tzinfo is None:
-        fields.problem(name, "says no offset from UTC", _INSTANT_FIX)
+        fields.problem(name, "says no offset from UTC", fix)
         return 0
     return round(moment.timestamp()) * NS

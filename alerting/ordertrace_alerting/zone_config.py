@@ -11,7 +11,7 @@ _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 
 def read_time(fields: Fields, name: str) -> time | None:
     """A time of day such as 22:00; None where it is missing or wrong, and noted."""
-    fix = 'write it like "22:00"'
+    fix = f'write it like {name}: "22:00"'
     text = fields.required_text(name, fix)
     match = _TIME.fullmatch(text)
     if match is None:

@@ -1,0 +1,122 @@
+"""One mistake a file in what says when and to whom: where it is, what is said, and the way out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ordertrace_rules.cli.main import ordertrace
+from ordertrace_rules.errors import ConfigError
+from ordertrace_rules.settings import load_settings
+
+RECEIVERS = "  receivers: [{name: a, type: terminal}, {name: b, type: terminal}]\n"
+WINDOW = "starts_at: 2026-11-11T00:00:00+08:00, ends_at: 2026-11-12T00:00:00+08:00"
+
+MISTAKES: list[tuple[str, str]] = [
+    ("route: {receiver: a, receivers: [b]}", "write them all into `receivers`"),
+    ("route: {receivers: [a, c]}", "'c' is not known"),
+    ("route: {receivers: []}", "names no receiver"),
+    ("route: {receivers: a}", "must be a list of texts"),
+    ("route: {receiver: a, escalation: [{receiver: b}]}", "say how long nobody may have acknowledged it"),
+    ("route: {receiver: a, escalation: [{after: 5m}]}", "name who is told then"),
+    ("route: {receiver: a, escalation: [{after: 5m, receiver: c}]}", "'c' is not known"),
+    ("route: {receiver: a, escalation: [{after: soon, receiver: b}]}", "not a duration"),
+    ("route: {receiver: a, escalation: [{after: 0s, receiver: b}]}", "out of range"),
+    (
+        "route: {receiver: a, escalation: [{after: 5m, receiver: b}, {after: 5m, receiver: a}]}",
+        "is not later than the step before",
+    ),
+    ("route: {receiver: a, escalation: {after: 5m}}", "must be a list"),
+    ("route: {receiver: a, routes: [{matchers: ['a=\"b'], receiver: b}]}", "a quote is not closed"),
+    ("circuit: {failures: 0}", "whole number from 1"),
+    ("circuit: {pause: 0s}", "out of range"),
+    ("circuit: {pauses: 5m}", "did you mean 'pause'?"),
+    ("storm: {groups: none}", "whole number from 1"),
+    ("storm: {interval: 2d}", "out of range"),
+    ("maintenance: {name: x}", "must be a list"),
+    (f"maintenance: [{{{WINDOW}}}]", "say what is maintained"),
+    ("maintenance: [{name: x, starts_at: 2026-11-11T00:00:00+08:00}]", "ends_at"),
+    (
+        "maintenance: [{name: x, starts_at: 2026-11-11T00:00:00, ends_at: 2027-11-11T00:00:00Z}]",
+        "says no offset from UTC",
+    ),
+    ("maintenance: [{name: x, starts_at: monday, ends_at: 2027-11-11T00:00:00Z}]", "not an instant"),
+    (
+        "maintenance: [{name: x, starts_at: 2026-11-11T00:00:00Z, ends_at: 2025-11-11T00:00:00Z}]",
+        "is not after `starts_at`",
+    ),
+    (f"maintenance: [{{name: x, matchers: [owner], {WINDOW}}}]", "not a matcher"),
+    ("quiet_hours: [{name: n, matchers: [a=b], from: '22:00'}]", "write it like"),
+    ("quiet_hours: [{name: n, matchers: [a=b], from: '25:00', to: '08:00'}]", "not a time of day"),
+    ("quiet_hours: [{name: n, matchers: [a=b], from: '22:00', to: '22:00'}]", "the same as `from`"),
+    ("quiet_hours: [{name: n, from: '22:00', to: '08:00'}]", "even what is critical would wait"),
+    ("quiet_hours: [{matchers: [a=b], from: '22:00', to: '08:00'}]", "give it a name"),
+    (
+        "quiet_hours: [{name: n, matchers: [a=b], from: '22:00', to: '08:00', timezone: Mars/Base}]",
+        "is not a time zone",
+    ),
+    (
+        "quiet_hours: [{name: n, matchers: [a=b], from: '22:00', to: '08:00', days: [monday]}]",
+        "did you mean 'mon'?",
+    ),
+    ("quiet_hours: [{name: n, matchers: [a=b], from: '22:00', to: '08:00', days: []}]", "names no day"),
+    ("inhibit: [{targets: [a=b]}]", "any incident would silence the others"),
+    ("inhibit: [{sources: [a=b]}]", "everything would be silenced"),
+    ("inhibit: [{sources: [a=b], targets: [c=d], equals: [e]}]", "did you mean 'equal'?"),
+    ("inhibit: [{sources: [a=b], targets: [c=d], equal: e}]", "must be a list of texts"),
+    ("daily_report: {timezone: Asia/Shanghai}", "write it like"),
+    ("daily_report: {at: 9am}", "not a time of day"),
+    ("dead_man: {every: 1m}", "give the address"),
+    ("dead_man: {url: ftp://x/}", "must begin with https://"),
+    ("dead_man: {url: https://x/, every: 0s}", "out of range"),
+    ("dead_man: {url_file: /nowhere/at/all}", "cannot be read"),
+]
+
+OF_RECEIVERS: list[tuple[str, str]] = [
+    ("{name: a, type: slack, url_file: /nowhere/at/all}", "name a file that this program may read"),
+    ("{name: a, type: slack, url: https://x/, url_file: /etc/hostname}", "not both"),
+    ("{name: a, type: terminal, digest: 5}", "must be true or false"),
+    ("{name: a, type: terminal, rate_limit: {per: 1m}}", "say how many messages"),
+    ("{name: a, type: terminal, rate_limit: {count: 0, per: 1m}}", "whole number from 1"),
+    ("{name: a, type: terminal, rate_limit: {count: 1, per: 0s}}", "out of range"),
+]
+
+
+def told(path: Path, text: str) -> str:
+    """What is said of the one mistake in the file."""
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path, {})
+    assert caught.value.problems
+    assert all(problem.line >= 2 and problem.file == str(path) for problem in caught.value.problems)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("section", "says"), MISTAKES)
+def test_a_mistake_is_shown_with_its_line_and_the_way_out(tmp_path: Path, section: str, says: str) -> None:
+    route = "" if section.startswith("route") else "  route: {receiver: a}\n"
+    assert says in told(tmp_path / "ordertrace.yaml", f"alerting:\n{RECEIVERS}{route}  {section}\n")
+
+
+@pytest.mark.parametrize(("receiver", "says"), OF_RECEIVERS)
+def test_a_mistake_in_a_receiver_is_shown_too(tmp_path: Path, receiver: str, says: str) -> None:
+    assert says in told(tmp_path / "ordertrace.yaml", f"alerting:\n  receivers:\n    - {receiver}\n")
+
+
+def run(path: Path, *arguments: str) -> Any:
+    return CliRunner().invoke(ordertrace, ["--config", str(path), "alerts", *arguments])
+
+
+def test_check_draws_the_tree_and_says_who_is_reached_and_what_waits(tmp_path: Path) -> None:
+    path = tmp_path / "ordertrace.yaml"
+    path.write_text(
+        f"sqlite_path: {tmp_path / 'x.db'}\nalerting:\n{RECEIVERS}"
+        "  route: {receivers: [a, b], escalation: [{after: 15m, receiver: b}]}\n"
+        "  maintenance: [{name: count, matchers: [owner=wms],"
+        " starts_at: 2020-01-01T00:00:00Z, ends_at: 2200-01-01T00:00:00Z}]\n"
+    )
+    shown = run(path, "check", "owner=wms")
+    assert shown.exit_code == 0, shown.output
+    for line in ("reaches: a, b", "not acknowledged for 15m: b", "waits now: maintenance count"):
+        assert line in shown.output
