@@ -16,6 +16,7 @@ from ordertrace_rules.engine import Engine
 from ordertrace_rules.event import Event
 from ordertrace_rules.incidents import diagnosed
 from ordertrace_rules.intake.files import ReadEvent
+from ordertrace_rules.stores.paging import incidents_since
 from ordertrace_rules.stores.protocol import Store, Views
 from ordertrace_rules.times import format_instant
 from ordertrace_rules.vocabulary import Incident, Member, in_language
@@ -112,7 +113,7 @@ def _tick(engine: Engine, problems: dict[str, None]) -> None:
 def _unverified_orders(store: Store, views: Views) -> set[str]:
     return {
         order
-        for incident in _all_incidents(views)
+        for incident in incidents_since(views)
         for member in store.members(incident.id, ("open", "resolved"), limit=_LIMIT)
         if member.certainty == "unverified"
         for order in member.order_ids
@@ -122,19 +123,11 @@ def _unverified_orders(store: Store, views: Views) -> set[str]:
 def _findings(engine: Engine, views: Views, now: int) -> list[tuple[Incident, tuple[Member, ...]]]:
     found: list[tuple[Incident, tuple[Member, ...]]] = []
     playbooks = {p.id: p for p in engine.rules.catalogue.playbooks}
-    for incident in _all_incidents(views):
+    for incident in incidents_since(views):
         diagnosis = engine.cohorts.diagnose(incident, playbooks[incident.playbook])
         members = tuple(engine.store.members(incident.id, limit=_LIMIT))
         found.append((diagnosed(incident, diagnosis, now), members))
     return sorted(found, key=lambda pair: (pair[0].detected_at, pair[0].id))
-
-
-def _all_incidents(views: Views) -> Iterator[Incident]:
-    page = views.incidents(limit=500)
-    yield from page.rows
-    while page.next:
-        page = views.incidents(after=page.next, limit=500)
-        yield from page.rows
 
 
 def _incident_document(incident: Incident, members: Iterable[Member], verdict: str) -> dict[str, Any]:

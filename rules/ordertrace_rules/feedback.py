@@ -3,15 +3,15 @@
 It stands on the incident: one word of each person, the latest last, and the latest one counts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.incident_change import change_incident
+from ordertrace_rules.stores.paging import incidents_since
 from ordertrace_rules.stores.protocol import Store, Views
 from ordertrace_rules.vocabulary import FEEDBACK_VERDICTS, Feedback, FeedbackVerdict, Incident, Playbook
 
-PAGE = 500  # incidents read at once
 LONGEST_NOTE = 1_000  # characters
 LONGEST_NAME = 100  # of a person, of a service
 
@@ -68,24 +68,11 @@ def give_feedback(store: Store, incident: str, feedback: Feedback) -> Incident:
 def playbook_stats(views: Views, playbooks: Sequence[Playbook], since: int) -> list[PlaybookStats]:
     """For each playbook that is loaded or fired: its incidents detected since then, counted anew. By name."""
     stats = {playbook.id: PlaybookStats(playbook.id) for playbook in playbooks}
-    for incident in _since(views, since):
+    for incident in incidents_since(views, since):
         stats[incident.playbook] = _counted(
             stats.get(incident.playbook) or PlaybookStats(incident.playbook), incident
         )
     return [stats[name] for name in sorted(stats)]
-
-
-def _since(views: Views, since: int) -> Iterable[Incident]:
-    after = ""
-    while True:
-        page = views.incidents(after=after, limit=PAGE)
-        for incident in page.rows:
-            if incident.detected_at < since:
-                return
-            yield incident
-        if not page.next:
-            return
-        after = page.next
 
 
 def _counted(stats: PlaybookStats, incident: Incident) -> PlaybookStats:

@@ -69,7 +69,7 @@ def test_the_latest_word_of_an_incident_counts_and_precision_is_of_the_judged() 
 
 
 def test_all_pages_of_incidents_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ordertrace_rules.feedback.PAGE", 2)
+    monkeypatch.setattr("ordertrace_rules.stores.paging.WALK", 2)
     store = MemoryStore()
     for number in range(5):
         store.put_incident(incident(number, day=number), None)

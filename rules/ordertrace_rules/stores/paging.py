@@ -1,9 +1,24 @@
 """Pages by key, not by offset: the key of a page is that of the last row before it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ordertrace_rules.stores.protocol import Page
+from ordertrace_rules.stores.protocol import Page, Views
 from ordertrace_rules.vocabulary import Incident
+
+WALK = 500  # incidents read at once where all of them are wanted
+
+
+def incidents_since(views: Views, since: int = 0) -> Iterator[Incident]:
+    """All incidents detected at `since` or later, the latest first, page by page."""
+    page = views.incidents(limit=WALK)
+    while True:
+        for incident in page.rows:
+            if incident.detected_at < since:
+                return
+            yield incident
+        if not page.next:
+            return
+        page = views.incidents(after=page.next, limit=WALK)
 
 
 def incident_page(incidents: Sequence[Incident], limit: int) -> Page[Incident]:
