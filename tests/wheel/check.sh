@@ -67,6 +67,24 @@ PY
   say "  $(plain/bin/python -m pip list --format=freeze | grep -cvE '^(pip|setuptools)=') distributions, no Flask, no click"
 }
 
+check_alerting() {
+  say "alerting: the outbox and its senders alone"
+  environment alerting "$wheel[alerting]"
+  cd "$work"
+  alerting/bin/python - <<'PY' || fail "alerting alone"
+import importlib.util, time
+from ordertrace_alerting import Pipeline, Signal, SqliteAlertStore, alerting_config, build_senders
+
+assert not [m for m in ("flask", "click", "yaml", "jinja2") if importlib.util.find_spec(m)]
+config = alerting_config({"route": {"group_wait": 0}})
+pipeline = Pipeline(config, SqliteAlertStore("alerts.db"), build_senders(config), time.time_ns)
+pipeline.accept(Signal("x-1:1", "x-1", 1, "opened", "firing", time.time_ns(), {}, {"en": "told"}, {"en": ""}))
+while not pipeline.counts()["sent"]:
+    pipeline.tick()
+    time.sleep(0.05)
+PY
+}
+
 # Two orders a minute apart: SO-2's stock was reserved, SO-1's was not. The inventory goes on to talk.
 records() {
   "$python" - <<'PY'
@@ -171,6 +189,7 @@ PY
 
 build
 check_plain
+check_alerting
 check_commands
 check_service
 check_demo
