@@ -42,7 +42,7 @@ def batches(count: int) -> list[list[bytes]]:
 
 def deliver(fluentd: Fluentd, entries: list[list[bytes]], acknowledged: list[int] | None = None) -> None:
     """Returns once Fluentd has acknowledged all of them; `acknowledged` gets the size of each chunk as it was."""
-    carrier = ForwardCarrier("127.0.0.1", fluentd.port, "ordertrace.shop")
+    carrier = ForwardCarrier([("127.0.0.1", fluentd.port)], "ordertrace.shop")
     for batch in entries:
         carrier.deliver(batch)
         if acknowledged is not None:
@@ -165,7 +165,7 @@ def test_the_pages_example_of_a_filter_of_ones_own_works(
 def test_a_full_buffer_holds_the_sender_back(make_fluentd: MakeFluentd) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     fluentd = make_fluentd(ORDERTRACE_ES_URL=nowhere, FLUENTD_BUFFER_MAX_BYTES="10k").start()
-    carrier = ForwardCarrier("127.0.0.1", fluentd.port, "t", ack=1.0)
+    carrier = ForwardCarrier([("127.0.0.1", fluentd.port)], "t", ack=1.0)
     with pytest.raises(OSError):
         for batch in batches(EVENTS):
             carrier.deliver(batch)
