@@ -12,6 +12,7 @@ from ordertrace_alerting.durations import NS
 from ordertrace_alerting.matchers import all_match
 from ordertrace_alerting.policy import AlertingConfig, Inhibition, QuietHours, Silence
 from ordertrace_alerting.routing import routing_labels
+from ordertrace_alerting.silences import mutes
 from ordertrace_alerting.vocabulary import Group, Signal
 
 
@@ -40,7 +41,7 @@ class Mutes:
         """What keeps `signal` from being told at `now`; None where nothing does."""
         labels = routing_labels(signal)
         for silence in self._silences:
-            if silence.starts_at <= now < silence.ends_at and all_match(silence.matchers, labels):
+            if mutes(silence, labels, now):
                 return Hold(f"silence {silence.id} of {silence.author}: {silence.reason}", silence.ends_at)
         for window in self._config.maintenance:
             if window.starts_at <= now < window.ends_at and all_match(window.matchers, labels):

@@ -126,6 +126,17 @@ def _bodies(guide: Guide, templates: GuideTemplates) -> _Bodies:
     return _Bodies(by_language(False), by_language(True))
 
 
+def signal_labels(incident: Incident, owner: str) -> dict[str, str]:
+    """What routes, silences and mutes match on an incident."""
+    return {
+        "incident": incident.id,
+        "playbook": incident.playbook,
+        "severity": incident.severity,
+        "certainty": incident.certainty,
+        "owner": owner,
+    }
+
+
 def _signal(
     incident: Incident, playbook: Playbook, transition: Transition, guide: Guide, bodies: _Bodies
 ) -> Signal:
@@ -136,13 +147,7 @@ def _signal(
         kind=transition.kind,
         status="firing" if incident.is_open else "resolved",
         at=transition.at,
-        labels={
-            "incident": incident.id,
-            "playbook": incident.playbook,
-            "severity": incident.severity,
-            "certainty": incident.certainty,
-            "owner": playbook.owner,
-        },
+        labels=signal_labels(incident, playbook.owner),
         title={language: in_language(guide.title, language) for language in LANGUAGES},
         body=bodies.counted,
         raw_body=bodies.raw,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ordertrace_alerting.errors import BadSilence, UnknownSilence
-from ordertrace_alerting.silences import expire, silence
+from ordertrace_alerting.silences import expire, silence, state_of
 
 NS = 1_000_000_000
 HOUR = 3600
@@ -83,6 +83,41 @@ def test_a_silence_that_is_ended_early_lets_go_within_group_interval(
     assert t.told() == ["930 inc-1 opened"]
     with pytest.raises(UnknownSilence, match="silence list"):
         expire(t.store, made.id, 800 * NS)
+
+
+def test_a_silence_that_is_to_begin_holds_from_its_beginning(timeline: Make, make_signal: Make) -> None:
+    t = timeline()
+    made = silence(t.store, ["severity=critical"], "Ann", "stock count", 1800 * NS, 0, 600 * NS)
+    assert [state_of(made, at * NS) for at in (0, 599, 600, 2399, 2400)] == [
+        *("pending", "pending", "active", "active", "ended")
+    ]
+    t.at(10, make_signal("inc-1"))
+    t.at(40)
+    t.at(700, make_signal("inc-2"))
+    t.at(800)
+    t.at(2400)
+    assert t.told() == ["40 inc-1 opened", "2400 inc-2 opened"]
+
+
+def test_a_silence_that_is_called_off_before_its_beginning_never_holds(
+    timeline: Make, make_signal: Make
+) -> None:
+    t = timeline()
+    made = silence(t.store, ["severity=critical"], "Ann", "stock count", 1800 * NS, 0, 600 * NS)
+    ended = expire(t.store, made.id, 100 * NS)
+    assert (ended.starts_at, ended.ends_at) == (100 * NS, 100 * NS)
+    assert t.store.silences(0) == [ended]
+    t.at(700, make_signal())
+    t.at(800)
+    assert t.told() == ["730 inc-1 opened"]
+
+
+@pytest.mark.parametrize("starts_at", [-1, 91 * 24 * HOUR * NS])
+def test_a_silence_begins_now_or_soon(timeline: Make, starts_at: int) -> None:
+    store = timeline().store
+    with pytest.raises(BadSilence, match="begins now or within 90d"):
+        silence(store, ["a=b"], "Ann", "x", NS, 0, starts_at)
+    assert store.silences(0) == []
 
 
 def test_another_worker_and_a_restart_keep_what_waits(timeline: Make, make_signal: Make) -> None:

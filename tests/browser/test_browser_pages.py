@@ -16,6 +16,7 @@ PATHS = [
     "/incidents/paid_not_reserved-1/orders",
     "/playbooks",
     "/reviews",
+    "/silences",
     "/incidents?state=all",
     "/search?q=SO",
     "/sign-in",
@@ -140,6 +141,36 @@ def test_a_person_approves_the_review_on_a_phone_in_chinese_and_the_orders_are_i
     assert page.evaluate(NO_OVERFLOW)
 
 
+@pytest.mark.parametrize(
+    ("language", "this", "send", "told", "end", "none"),
+    [
+        ("en", "Silence this", "Silence", "silenced by Li Wei", "End it now", "Nothing is silenced."),
+        ("zh", "静默此事件", "开始静默", "由 Li Wei 静默", "立即结束", "当前没有静默。"),
+    ],
+)
+def test_a_person_silences_an_incident_on_a_phone_and_ends_it(
+    site, open_page, language, this, send, told, end, none
+) -> None:
+    page = open_page(f"{site.url}/incidents/paid_not_reserved-1?lang={language}", width=375)
+    page.get_by_text(this, exact=True).click()
+    form = page.locator("form.silence")
+    assert form.locator("textarea").input_value() == 'incident="paid_not_reserved-1"'
+    form.locator("select").select_option("30m")
+    form.locator("input[name=reason]").fill("stock count " + "x" * 200)
+    form.locator("input[name=by]").fill("Li Wei")
+    assert page.evaluate(NO_OVERFLOW)
+    form.get_by_role("button", name=send).click()
+    page.get_by_text(told).wait_for()
+    assert page.evaluate(NO_OVERFLOW)
+    page.locator(".muted a").click()
+    page.wait_for_url("**/silences#*")
+    assert page.evaluate(NO_OVERFLOW)
+    page.get_by_role("button", name=end).click()
+    page.get_by_text(none).wait_for()
+    [ended] = site.scene.service.alerts.store.silences(0)
+    assert ended.ends_at == site.scene.clock.now()
+
+
 def test_nothing_in_an_order_runs(site, open_page) -> None:
     nasty = "<img src=x onerror=\"document.title='owned'\">"
     site.scene.refused("EVIL-1", 0, **{"message": nasty, "labels.promotion": f"</script><script>{nasty}"})
@@ -161,8 +192,8 @@ def test_every_control_has_a_name_and_headings_come_in_order(site, open_page) ->
     for path in PATHS:
         page = open_page(site.url + path)
         nameless: Any = page.evaluate(
-            """() => [...document.querySelectorAll('a, button, input:not([type=hidden])')].filter(e =>
-              !(e.innerText || e.ariaLabel || (e.labels && e.labels.length))).map(e => e.outerHTML)"""
+            """() => [...document.querySelectorAll('a, button, select, textarea, input:not([type=hidden])')].filter(e =>
+              !(e.textContent.trim() || e.ariaLabel || (e.labels && e.labels.length))).map(e => e.outerHTML)"""
         )
         assert nameless == []
         levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1]))")

@@ -8,15 +8,13 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from ordertrace_alerting.durations import parse_duration
 from ordertrace_alerting.errors import AlertingError
 from ordertrace_alerting.senders.characters import one_line
-from ordertrace_alerting.silences import expire
-from ordertrace_alerting.silences import silence as begin_silence
+from ordertrace_alerting.silences import expire, state_of
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console, output_option
-from ordertrace_rules.silence_document import silence_document
-from ordertrace_rules.times import format_instant
+from ordertrace_rules.silences import SilenceAsked, begin_silence, silence_document
+from ordertrace_rules.times import NS, format_instant
 
 
 @click.group()
@@ -26,7 +24,9 @@ def silence() -> None:
 
 @silence.command("add")
 @click.argument("matchers", nargs=-1, required=True, metavar="MATCHER…")
-@click.option("--for", "duration", required=True, help="How long: 30m, 2h, 3d.")
+@click.option("--for", "lasts", default="", help="How long: 30m, 2h, 3d.")
+@click.option("--until", default="", help="Or when it ends: 2026-11-11T06:00Z.")
+@click.option("--start", "starts", default="", help="When it begins; by default now.")
 @click.option("--reason", required=True, help="Why, for those who wonder.")
 @click.option("--author", help="Who says so; by default the user of this machine.")
 @output_option
@@ -34,7 +34,9 @@ def silence() -> None:
 def add(
     context: Context,
     matchers: tuple[str, ...],
-    duration: str,
+    lasts: str,
+    until: str,
+    starts: str,
     reason: str,
     author: str | None,
     output: str,
@@ -45,45 +47,46 @@ def add(
     Examples:
       ordertrace alerts silence add playbook=paid_not_reserved --for 2h --reason "stock count"
       ordertrace alerts silence add 'owner=~"wms|carrier"' 'severity!=critical' --for 30m --reason "rollout"
+      ordertrace alerts silence add owner=wms --start 2026-11-11T00:00Z --until 2026-11-11T06:00Z --reason "move"
     """
-    try:
-        lasts = parse_duration(duration)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}; write it like 30m, 2h or 3d", param_hint="--for") from None
+    asked = SilenceAsked(matchers, author or getpass.getuser(), reason, lasts, until, starts)
+    now = time.time_ns()
     with context.open_alerts() as store:
         try:
-            made = begin_silence(store, matchers, author or getpass.getuser(), reason, lasts, time.time_ns())
+            made = begin_silence(store, asked, now)
         except AlertingError as error:
             raise click.UsageError(str(error)) from None
     if output == "json":
-        click.echo(json.dumps(silence_document(made), ensure_ascii=False))
+        click.echo(json.dumps(silence_document(made, now), ensure_ascii=False))
     else:
-        click.echo(f"Silence {made.id} holds until {format_instant(made.ends_at)}.")
+        begins = f"from {format_instant(made.starts_at)} " if starts else ""
+        click.echo(f"Silence {made.id} holds {begins}until {format_instant(made.ends_at)}.")
 
 
 @silence.command("list")
 @output_option
 @click.pass_obj
 def list_silences(context: Context, output: str) -> None:
-    """List the silences that run.
+    """List the silences that run or are to begin.
 
     \b
     Example:
       ordertrace alerts silence list
     """
+    now = time.time_ns()
     with context.open_alerts() as store:
-        running = store.silences(time.time_ns())
+        found = store.silences(now)
     if output == "json":
-        click.echo(
-            json.dumps({"silences": [silence_document(s) for s in running]}, ensure_ascii=False, indent=2)
-        )
+        rows = [silence_document(s, now) for s in found]
+        click.echo(json.dumps({"silences": rows}, ensure_ascii=False, indent=2))
         return
-    table = Table(title=f"{len(running)} silences", title_justify="left")
-    for heading in ("id", "what", "until", "author", "reason"):
+    table = Table(title=f"{len(found)} silences", title_justify="left")
+    for heading in ("id", "state", "what", "from", "until", "author", "reason"):
         table.add_column(heading)
-    for s in running:
+    for s in found:
         what = ", ".join(str(matcher) for matcher in s.matchers)
-        cells = (s.id, what, format_instant(s.ends_at), s.author, s.reason)
+        times = (format_instant(s.starts_at, unit=NS), format_instant(s.ends_at, unit=NS))
+        cells = (s.id, state_of(s, now), what, *times, s.author, s.reason)
         table.add_row(*(Text(one_line(cell)) for cell in cells))
     output_console().print(table)
 

@@ -14,9 +14,10 @@ from ordertrace_rules.relay import guide_of
 from ordertrace_rules.rendering.json import guide_document
 from ordertrace_rules.rendering.templates import Form
 from ordertrace_rules.service import Service
+from ordertrace_rules.silences import silence_document
 from ordertrace_rules.trace import as_pasted, trace_document, trace_order
 from ordertrace_rules.vocabulary import LANGUAGES, MemberStatus
-from ordertrace_rules.web.bodies import json_object
+from ordertrace_rules.web.bodies import asked_states, json_object
 from ordertrace_rules.web.documents import (
     incident_document,
     kept_aside_document,
@@ -30,6 +31,7 @@ from ordertrace_rules.web.incident_acts import add_decisions, add_feedback
 from ordertrace_rules.web.openapi import openapi_document
 from ordertrace_rules.web.people import name_of_person
 from ordertrace_rules.web.reviews import add_reviews
+from ordertrace_rules.web.silences import add_silences, kept_silences, muting
 
 PREFIX = "/api/v1"
 PAGE = 50
@@ -48,6 +50,7 @@ def api_blueprint(service: Service) -> Blueprint:
     add_feedback(blueprint, service)
     add_decisions(blueprint, service)
     add_reviews(blueprint, service)
+    add_silences(blueprint, service)
     _add_orders(blueprint, service)
     _add_catalogue(blueprint, service)
     _add_inner_life(blueprint, service)
@@ -59,7 +62,7 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
 
     @blueprint.get("/incidents")
     def incidents() -> dict[str, Any]:
-        states = _states(INCIDENT_STATES)
+        states = asked_states(INCIDENT_STATES)
         try:
             page = service.views.incidents(states=states, after=request.args.get("after", ""), limit=_limit())
         except ValueError as error:
@@ -71,13 +74,18 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
     def incident(incident_id: str) -> dict[str, Any]:
         found = found_incident(service, incident_id)
         members = service.store.members(found.id, limit=SAMPLE)
-        document = incident_document(found, playbooks.get(found.playbook))
-        return {**document, "members": [member_document(m) for m in members]}
+        playbook, now = playbooks.get(found.playbook), service.clock.now()
+        muted_by = muting(kept_silences(service), found, playbook, now)
+        return {
+            **incident_document(found, playbook),
+            "members": [member_document(m) for m in members],
+            "silences": [silence_document(each, now) for each in muted_by],
+        }
 
     @blueprint.get("/incidents/<incident_id:incident_id>/members")
     def members(incident_id: str) -> dict[str, Any]:
         found = found_incident(service, incident_id)
-        states = cast(tuple[MemberStatus, ...], _states(MEMBER_STATES))
+        states = cast(tuple[MemberStatus, ...], asked_states(MEMBER_STATES))
         limit = _limit()
         rows = service.store.members(found.id, states, limit + 1, request.args.get("after", ""))
         following = rows[limit - 1].id if len(rows) > limit else None
@@ -167,15 +175,6 @@ def _limit(default: int = PAGE) -> int:
     if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= MOST):
         raise BadRequest(f"limit: a whole number from 1 to {MOST}, not “{given[:20]}”.")
     return int(given)
-
-
-def _states(known: Sequence[str]) -> tuple[str, ...]:
-    """`state=open&state=resolved` or `state=open,resolved`; all where none is named."""
-    given = [s for value in request.args.getlist("state") for s in value.split(",") if s]
-    for state in given:
-        if state not in known:
-            raise BadRequest(f"state: one of {', '.join(known)}, not “{state[:40]}”.")
-    return tuple(given)
 
 
 def _choice(name: str, known: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
-"""Bodies of the API's requests."""
+"""What the API's requests bring: bodies, and choices in the query."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from flask import request
@@ -14,3 +15,12 @@ def json_object() -> dict[str, Any]:
     if not isinstance(body, dict):
         raise BadRequest("The body is not a JSON object.")
     return cast(dict[str, Any], body)
+
+
+def asked_states(known: Sequence[str]) -> tuple[str, ...]:
+    """`state=open&state=resolved` or `state=open,resolved`; all where none is named."""
+    given = [s for value in request.args.getlist("state") for s in value.split(",") if s]
+    for state in given:
+        if state not in known:
+            raise BadRequest(f"state: one of {', '.join(known)}, not “{state[:40]}”.")
+    return tuple(given)

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from ordertrace_alerting.silences import state_of
 from ordertrace_alerting.tally import BUCKETS
 from ordertrace_rules.clocks import known_differences
 from ordertrace_rules.scheduler import Pulse
@@ -85,7 +86,8 @@ class ServiceCollector(Collector):
         for state in alerts.store.targets():
             circuits.add_metric([state.name], int(state.open_since is not None))
         yield circuits
-        running = len(alerts.store.silences(self._service.clock.now()))
+        now = self._service.clock.now()
+        running = sum(state_of(silence, now) == "active" for silence in alerts.store.silences(now))
         yield GaugeMetricFamily("ordertrace_silences", "Silences that run.", running)
 
     def _schedule(self) -> Iterator[Metric]:

@@ -1,6 +1,15 @@
-"""The OpenAPI document of what people do about incidents: feedback, decisions on actions, reviews."""
+"""The OpenAPI document of what people do about incidents: feedback, decisions on actions, reviews, silences."""
 
-from ordertrace_rules.web.openapi_parts import PROBLEM, Json, body_of, json_of, operation, path, query
+from ordertrace_rules.web.openapi_parts import (
+    PROBLEM,
+    Json,
+    body_of,
+    json_of,
+    operation,
+    path,
+    query,
+    states_of,
+)
 
 
 def act_paths() -> dict[str, Json]:
@@ -35,6 +44,34 @@ def act_paths() -> dict[str, Json]:
                 [],
                 {"200": json_of("Reviews")},
             )
+        },
+        "/api/v1/silences": {
+            "get": operation(
+                "silences",
+                "Silences by their end: those that hold, are to begin, and were over lately.",
+                [states_of(["active", "pending", "ended"])],
+                {"200": json_of("Silences"), "400": PROBLEM},
+            ),
+            "post": {
+                **operation(
+                    "add_silence",
+                    "Begin a silence: what all its matchers match is not told until it ends.",
+                    [],
+                    {"201": json_of("Silence", "It is kept."), "400": PROBLEM},
+                ),
+                "requestBody": body_of("SilenceAsked"),
+            },
+        },
+        "/api/v1/silences/{silence_id}/end": {
+            "post": {
+                **operation(
+                    "end_silence",
+                    "End a silence now. A second time changes nothing.",
+                    [path("silence_id", "The silence's id.")],
+                    {"200": json_of("Silence"), "400": PROBLEM, "404": PROBLEM},
+                ),
+                "requestBody": body_of("Nothing"),
+            }
         },
         "/api/v1/playbooks/stats": {
             "get": operation(

@@ -3,27 +3,26 @@
 Made on the server; they refresh by ETag.
 """
 
-import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, g, make_response, redirect, render_template, request, session
+from flask import Blueprint, g, make_response, redirect, render_template, request
 from markupsafe import Markup
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
+from ordertrace_alerting.policy import Silence
 from ordertrace_rules.actions.decisions import action_id, undecided
 from ordertrace_rules.feedback import playbook_stats
 from ordertrace_rules.kibana import CohortUrl, site_kibana
 from ordertrace_rules.relay import guide_of, journeys_of
 from ordertrace_rules.service import Service
-from ordertrace_rules.times import DAY, MINUTE, format_instant
+from ordertrace_rules.times import DAY, format_instant
 from ordertrace_rules.trace import Trace, as_pasted, orders_meant, trace_order
 from ordertrace_rules.vocabulary import Guide, Incident, Member, Playbook, Text, in_language
-from ordertrace_rules.web.access import form_token
 from ordertrace_rules.web.api import INCIDENT_STATES
 from ordertrace_rules.web.cohort import add_cohort
 from ordertrace_rules.web.found import found_incident
@@ -31,9 +30,11 @@ from ordertrace_rules.web.gantt import gantt
 from ordertrace_rules.web.incident_acts import asked_days
 from ordertrace_rules.web.incident_forms import add_forms
 from ordertrace_rules.web.language import duration_text, say, sentences, tick_text, time_text
+from ordertrace_rules.web.live import live
 from ordertrace_rules.web.order_sentence import order_sentence
 from ordertrace_rules.web.reviews import add_review_pages
 from ordertrace_rules.web.routes import incident_path, order_path
+from ordertrace_rules.web.silences import add_silence_pages, kept_silences, mark_of, matchers_of, muting
 
 OPEN = ("open", "acknowledged")
 PAGE = 50
@@ -51,7 +52,7 @@ def pages_blueprint(service: Service) -> Blueprint:
 
     @blueprint.get("/")
     def incidents() -> AnyResponse:
-        return _live(service, partial(_incidents_page, service, "", OPEN))
+        return live(service, partial(_incidents_page, service, "", OPEN))
 
     @blueprint.get("/incidents")
     def recent_incidents() -> AnyResponse:
@@ -59,26 +60,28 @@ def pages_blueprint(service: Service) -> Blueprint:
         if state not in (*INCIDENT_STATES, "all"):
             raise BadRequest(f"state: one of {', '.join(INCIDENT_STATES)}, all, not “{state[:40]}”.")
         states = () if state == "all" else (state,)
-        return _live(service, partial(_incidents_page, service, state, states))
+        return live(service, partial(_incidents_page, service, state, states))
 
     @blueprint.get("/incidents/<incident_id:incident_id>")
     def incident(incident_id: str) -> AnyResponse:
         found = found_incident(service, incident_id)
-        return _live(service, partial(_incident_page, service, found))
+        kept = kept_silences(service)
+        return live(service, partial(_incident_page, service, found, kept), mark_of(kept))
 
     add_cohort(blueprint, service)
     add_forms(blueprint, service)
     add_review_pages(blueprint, service)
+    add_silence_pages(blueprint, service)
 
     @blueprint.get("/playbooks")
     def playbooks() -> AnyResponse:
-        return _live(service, partial(_playbooks_page, service, asked_days()))
+        return live(service, partial(_playbooks_page, service, asked_days()))
 
     @blueprint.get("/orders/", defaults={"order_id": ""})
     @blueprint.get("/orders/<order_id:order_id>")
     def order(order_id: str) -> AnyResponse:
         wanted = order_id or request.args.get("id", "")
-        return _live(service, partial(_order_page, service, wanted))
+        return live(service, partial(_order_page, service, wanted))
 
     @blueprint.get("/search")
     def search() -> AnyResponse:
@@ -111,7 +114,7 @@ def _incidents_page(service: Service, state: str, states: Collection[str]) -> st
     )
 
 
-def _incident_page(service: Service, incident: Incident) -> str:
+def _incident_page(service: Service, incident: Incident, kept: Sequence[Silence]) -> str:
     playbook = service.catalogue.playbook(incident.playbook)
     now = service.clock.now()
     guide = None
@@ -130,6 +133,8 @@ def _incident_page(service: Service, incident: Incident) -> str:
         proposed=[(each, action_id(each)) for each in undecided(incident)],
         can_do=service.actions.can_do,
         searched=_search_of_members(service, incident, playbook, members),
+        muted_by=muting(kept, incident, playbook, now),
+        matchers=matchers_of(incident, playbook),
     )
 
 
@@ -178,28 +183,6 @@ def _search_href(service: Service, trace: Trace) -> str:
     is_over = bool(trace.events) and all(traced.journey.ended_at is not None for traced in trace.journeys)
     end = trace.events[-1].timestamp if is_over else None
     return site_kibana(service.settings).order(trace.order_id, journey.refs, start, end)
-
-
-def _live(service: Service, render: Callable[[], str]) -> AnyResponse:
-    """A page that changes with the view's version and, since it tells ages, with the minute."""
-    parts = (
-        service.views.version(),
-        str(service.clock.now() // MINUTE),
-        g.language,
-        form_token(),
-        str(bool(session.get("signed_in"))),
-        request.full_path,
-    )
-    etag = hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:24]
-    response = make_response("")
-    response.set_etag(etag)
-    response.vary.update(("Cookie", "Accept-Language", "Authorization"))
-    if request.if_none_match.contains_weak(etag):
-        response.status_code = 304
-        return response
-    g.etag = etag
-    response.set_data(render())
-    return response
 
 
 def _words(service: Service) -> dict[str, Any]:

@@ -143,7 +143,11 @@ SCHEMAS: dict[str, Json] = {
     },
     "Problem": object_of(type=STRING, title=STRING, status={"type": "integer"}, detail=STRING),
     "Incident": object_of(**_INCIDENT),
-    "IncidentWithMembers": object_of(**_INCIDENT, members=list_of(ref("Member"))),
+    "IncidentWithMembers": object_of(
+        **_INCIDENT,
+        members=list_of(ref("Member")),
+        silences={**list_of(ref("Silence")), "description": "Those for which nobody is told of it now."},
+    ),
     "IncidentPage": object_of(incidents=list_of(ref("Incident")), next=STRING_OR_NULL),
     "Member": object_of(**_MEMBER),
     "MemberPage": object_of(members=list_of(ref("Member")), next=STRING_OR_NULL),

@@ -1,4 +1,4 @@
-"""The schemas of what people do about incidents: feedback, actions, reviews."""
+"""The schemas of what people do about incidents: feedback, actions, silences, reviews."""
 
 from ordertrace_rules.web.schema_parts import (
     COUNT,
@@ -8,6 +8,7 @@ from ordertrace_rules.web.schema_parts import (
     NUMBER_OR_NULL,
     STRING,
     STRING_OR_NULL,
+    STRINGS,
     Json,
     enum,
     list_of,
@@ -40,6 +41,35 @@ ACT_SCHEMAS: dict[str, Json] = {
         "properties": {"decision": enum("approve", "decline"), "by": STRING},
         "required": ["decision", "by"],
     },
+    "Silence": object_of(
+        id=STRING,
+        state={
+            **enum("active", "pending", "ended"),
+            "description": "It holds, is to begin, or is over.",
+        },
+        matchers=STRINGS,
+        author=STRING,
+        reason=STRING,
+        starts_at=INSTANT,
+        ends_at=INSTANT,
+    ),
+    "Silences": object_of(silences=list_of(ref("Silence"))),
+    "SilenceAsked": {
+        "type": "object",
+        "properties": {
+            "matchers": {
+                **STRINGS,
+                "description": 'Such as playbook = "paid_not_reserved"; all have to hold.',
+            },
+            "by": STRING,
+            "reason": STRING,
+            "duration": {**STRING, "description": "30m, 2h, 3d; this or `ends_at`."},
+            "ends_at": INSTANT,
+            "starts_at": {**INSTANT, "description": "Default: now."},
+        },
+        "required": ["matchers", "by", "reason"],
+    },
+    "Nothing": {"type": "object", "description": "An empty object: {}."},
     "Reviews": object_of(
         reviews=list_of(
             object_of(incident=STRING, playbook=STRING, open=COUNT, approved_by=STRING, approved_at=INSTANT)

@@ -62,6 +62,10 @@ REQUESTS = [
         {"incident_id": "paid_not_reserved-1", "action_id": "none"},
     ),
     ("get", "/api/v1/reviews", {}),
+    ("get", "/api/v1/silences", {}),
+    ("post", "/api/v1/silences", {}),
+    ("post", "/api/v1/silences", {"?refused": "yes"}),
+    ("post", "/api/v1/silences/{silence_id}/end", {"silence_id": "none"}),
     ("get", "/api/v1/playbooks/stats", {}),
     ("get", "/api/v1/playbooks/stats", {"?days": "0"}),
     ("get", "/api/v1/orders", {"?q": "SO"}),
@@ -83,7 +87,9 @@ REQUESTS = [
 def test_a_real_answer_fits_its_schema(client, document, method, path, values) -> None:
     client.post("/api/v1/events", data="not json\n", content_type="application/x-ndjson")
     query = {name[1:]: value for name, value in values.items() if name.startswith("?")}
-    body = {"json": {"by": "Li", "verdict": "right"}} if method == "post" else {}
+    silence = {"matchers": ["owner=wms"], "reason": "count", "duration": "" if query else "2h"}
+    body = {"json": {"by": "Li", "verdict": "right", **silence}} if method == "post" else {}
+    client.post("/api/v1/silences", json={"by": "Li", **silence, "duration": "2h"})
     response = client.open(path.format(**values), method=method.upper(), query_string=query, **body)
     described = document["paths"][path][method]["responses"][str(response.status_code)]
     schema = described["content"][response.mimetype]["schema"]

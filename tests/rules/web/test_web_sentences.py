@@ -42,6 +42,7 @@ def test_no_sentence_is_left_over() -> None:
         "ref.",
         "feedback.",
         "actions.",
+        "silences.of_",
     )  # keys that templates put together
     left = [
         k
