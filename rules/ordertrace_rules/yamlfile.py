@@ -118,23 +118,32 @@ def parse_yaml(text: str, name: str) -> YamlDocument:
     return YamlDocument(name, data, lines, reader.places, tuple(reader.problems))
 
 
+FAST_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where PyYAML was built with it: some ten times as fast as the one in Python."""
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's, without YAML 1.1's guesses: `_scalar` reads what is plain."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 -- PyYAML's own
 
 
+class _FastLoader(FAST_LOADER):
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 -- PyYAML's own
+
+
 _PLAIN = _TAG + "plain"
-_Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)  # pyright: ignore[reportUnknownMemberType]
+for each in (_Loader, _FastLoader):
+    each.add_implicit_resolver(_PLAIN, re.compile(""), None)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _compose(text: str, name: str, lines: tuple[str, ...]) -> Node | None:
     try:
-        loader = _Loader(text)
-        try:
-            return loader.get_single_node()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        finally:
-            loader.dispose()  # pyright: ignore[reportUnknownMemberType]
+        return _root(_FastLoader, text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        pass  # read again by the loader that says what is wrong, and where, in words that are known here
+    try:
+        return _root(_Loader, text)
     except yaml.MarkedYAMLError as error:
         raise ConfigError([_syntax_problem(error, name, lines)]) from None
     except yaml.reader.ReaderError as error:
@@ -150,6 +159,14 @@ def _compose(text: str, name: str, lines: tuple[str, ...]) -> Node | None:
         yaml.YAMLError,
     ) as error:  # such as an escape beyond Unicode: "\U00110000"
         raise ConfigError([Problem(name, 0, "", f"not sound YAML: {error}")]) from None
+
+
+def _root(kind: type[yaml.SafeLoader], text: str) -> Node | None:
+    loader = kind(text)
+    try:
+        return loader.get_single_node()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    finally:
+        loader.dispose()  # pyright: ignore[reportUnknownMemberType]
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, name: str, lines: tuple[str, ...]) -> Problem:

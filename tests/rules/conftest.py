@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 
@@ -36,6 +37,11 @@ def make_event(minutes: float, service: str, action: str, order: str = "", **fie
     return Event.from_document(document, received=at(minutes), source="test")
 
 
+@cache
+def shipped(playbooks: tuple[str, ...]) -> Catalogue:
+    return load_catalogue(only=playbooks)
+
+
 @dataclass
 class World:
     """Say what happened, let the clock run, and look at what came of it."""
@@ -50,7 +56,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.clock = SetClock(MORNING)
-        self.catalogue = self.catalogue or load_catalogue(only=self.playbooks)
+        self.catalogue = self.catalogue or shipped(self.playbooks)
         rules = Rules(self.catalogue, Aliases(), self.completeness, self.incident_rules)
         self.engine = Engine(self.store, rules, self.clock)
         self.views = MemoryViews(self.store)

@@ -9,6 +9,7 @@ import yaml
 
 from ordertrace_rules import locales
 from ordertrace_rules.vocabulary import LANGUAGES, Text, in_language
+from ordertrace_rules.yamlfile import FAST_LOADER
 
 FILE = "sentences.yaml"
 
@@ -17,7 +18,7 @@ FILE = "sentences.yaml"
 def sentences() -> Mapping[str, Text]:
     """Every sentence by its key."""
     text = resources.files(locales).joinpath(FILE).read_text(encoding="utf-8")
-    return cast(dict[str, dict[str, str]], yaml.safe_load(text))
+    return cast(dict[str, dict[str, str]], yaml.load(text, FAST_LOADER))
 
 
 def say(key: str, **values: object) -> Text:

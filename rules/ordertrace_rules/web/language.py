@@ -10,6 +10,7 @@ from flask import Flask, Request, Response, g, request
 
 from ordertrace_rules.times import MINUTE, NS, format_duration, format_instant
 from ordertrace_rules.vocabulary import LANGUAGES, Text
+from ordertrace_rules.yamlfile import FAST_LOADER
 
 COOKIE = "ordertrace_language"
 YEAR = 365 * 86_400  # seconds that a choice is remembered
@@ -21,7 +22,7 @@ _UNITS_ZH = {"d": "天", "h": "小时", "m": "分", "s": "秒", "ms": "毫秒"}
 def sentences() -> Mapping[str, Text]:
     """Every sentence of the pages by its key."""
     text = resources.files("ordertrace_rules.web").joinpath(FILE).read_text(encoding="utf-8")
-    return cast(dict[str, dict[str, str]], yaml.safe_load(text))
+    return cast(dict[str, dict[str, str]], yaml.load(text, FAST_LOADER))
 
 
 def say(language: str, key: str, **values: object) -> str:
