@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from ordertrace_alerting import documents as alert_documents
 from ordertrace_alerting.errors import Conflict as AlertConflict
-from ordertrace_alerting.vocabulary import Delivery, Group
+from ordertrace_alerting.policy import Silence
+from ordertrace_alerting.vocabulary import Delivery, Group, TargetState
 from ordertrace_rules.errors import Conflict, OrdertraceError
 from ordertrace_rules.event import Event
 from ordertrace_rules.scheduler import LEASES, Lease
@@ -39,9 +40,10 @@ T = TypeVar("T")
 PAGE = 1_000  # rows at a time; as many as one bulk request takes
 EVENTS = 5_000  # events at a time
 KINDS = (
-    *("events", "bindings", "emitters", "presences", "groups", "deliveries", "signals"),
-    *("incidents", "members", "journeys", "kept aside", "checkpoints"),
+    *("events", "bindings", "emitters", "presences", "silences", "targets", "groups", "deliveries"),
+    *("signals", "incidents", "members", "journeys", "kept aside", "checkpoints"),
 )
+ALERTING = ("silences", "targets", "groups", "deliveries", "signals")
 Told = Callable[[str, int], None]
 """Called after each page with its kind and how many of that kind are done."""
 
@@ -73,22 +75,22 @@ class _Part(Generic[T]):
 
 def holdings(source: SqliteStore) -> dict[str, int]:
     """How many of each kind the file holds, in the order in which they are carried over."""
-    rows = source.database.rows
-    has_alerts = bool(rows("SELECT 1 FROM sqlite_master WHERE name = 'alert_signals'"))
+    rows, tables = source.database.rows, _tables(source)
     held: dict[str, int] = {}
     for kind in KINDS:
-        table, alerting = _TABLES.get(kind, (kind.replace(" ", "_"), False))
-        counted = rows(f"SELECT count(*) FROM {table}") if has_alerts or not alerting else [(0,)]
-        held[kind] = counted[0][0]
+        table = _table(kind)
+        where = f"WHERE id <> '{CHECKPOINT}' AND id NOT LIKE '{LEASES}%'" if kind == "checkpoints" else ""
+        held[kind] = rows(f"SELECT count(*) FROM {table} {where}")[0][0] if table in tables else 0
     return held
 
 
-_TABLES = {
-    "groups": ("alert_groups", True),
-    "deliveries": ("alert_deliveries", True),
-    "signals": ("alert_signals", True),
-    "checkpoints": (f"checkpoints WHERE id <> '{CHECKPOINT}' AND id NOT LIKE '{LEASES}%'", False),
-}
+def _table(kind: str) -> str:
+    """Where the file keeps this kind; one without an outbox, or of an earlier version, may lack the table."""
+    return f"alert_{kind}" if kind in ALERTING else kind.replace(" ", "_")
+
+
+def _tables(source: SqliteStore) -> set[str]:
+    return {name for (name,) in source.database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 @contextmanager
@@ -145,7 +147,7 @@ class _Migration:
         self._target = ElasticsearchStore(cluster, Overlap(usual=0, sweep=0))
         self._alerts = ElasticsearchAlertStore(cluster)
         self._replaces = self._target.checkpoint(CHECKPOINT) is None  # it never ticked: all of it is ours
-        self._has_alerts = bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = 'alert_signals'"))
+        self._tables = _tables(source)
 
     def parts(self) -> tuple[_Part[Any], ...]:
         """Events first, for all else was made of them; what was told before what there is to tell."""
@@ -170,6 +172,10 @@ class _Migration:
             ),
             _Part("emitters", state, self._emitters, _emitter_key, self._saw),
             _Part("presences", state, self._presences, _presence_key, self._put_presences),
+            _Part("silences", alerts, self._silences, _silence_key, self._put_silences),
+            _Part(
+                "targets", alerts, self._targets, lambda t: document_id(f"target:{t.name}"), self._put_targets
+            ),
             _Part("groups", alerts, self._groups, lambda g: document_id(f"group:{g.id}"), self._put_groups),
             _Part("deliveries", alerts, self._deliveries, _delivery_key, self._put_deliveries),
             _Part("signals", alerts, self._signals, lambda row: document_id(f"signal:{row[1]}"), self._add),
@@ -253,18 +259,25 @@ class _Migration:
     def _presences(self) -> Iterator[list[Presence]]:
         return self._documents("presences", Presence)
 
+    def _silences(self) -> Iterator[list[Silence]]:
+        for page in self._alert_pages("silences", "id, document", "id"):
+            yield self._read(page, lambda document: alert_documents.read_silence(json.loads(document)))
+
+    def _targets(self) -> Iterator[list[TargetState]]:
+        for page in self._alert_pages("targets", "name, document", "name"):
+            yield self._read(page, lambda document: alert_documents.read_target(json.loads(document)))
+
     def _groups(self) -> Iterator[list[Group]]:
-        for page in self._alert_pages("SELECT id, document FROM alert_groups", "id"):
+        for page in self._alert_pages("groups", "id, document", "id"):
             yield self._read(page, lambda document: alert_documents.read_group(json.loads(document)))
 
     def _deliveries(self) -> Iterator[list[Delivery]]:
-        for page in self._alert_pages("SELECT key, document FROM alert_deliveries", "key"):
+        for page in self._alert_pages("deliveries", "key, document", "key"):
             yield self._read(page, lambda document: alert_documents.read_delivery(json.loads(document)))
 
     def _signals(self) -> Iterator[list[Row]]:
         """In the order in which they came, for in that order they are routed."""
-        sql = "SELECT position, id, at, routed, document FROM alert_signals"
-        return self._alert_pages(sql, "position", first=-1)
+        return self._alert_pages("signals", "position, id, at, routed, document", "position", first=-1)
 
     def _kept_aside(self) -> Iterator[list[KeptAside]]:
         for page in self._pages("SELECT id, at, source, reason, raw FROM kept_aside", "id", PAGE):
@@ -275,8 +288,11 @@ class _Migration:
         for page in self._pages("SELECT id, value FROM checkpoints", "id", PAGE):
             yield [row for row in page if row[0] != CHECKPOINT and not row[0].startswith(LEASES)]
 
-    def _alert_pages(self, sql: str, key: str, first: object = "") -> Iterator[list[Row]]:
-        return self._pages(sql, key, PAGE, first) if self._has_alerts else iter(())
+    def _alert_pages(self, kind: str, columns: str, key: str, first: object = "") -> Iterator[list[Row]]:
+        table = _table(kind)
+        if table not in self._tables:
+            return iter(())
+        return self._pages(f"SELECT {columns} FROM {table}", key, PAGE, first)
 
     def _pages(self, sql: str, key: str, size: int, first: object = "") -> Iterator[list[Row]]:
         """The rows in the order of `key`, their first column."""
@@ -336,6 +352,21 @@ class _Migration:
             for name, value in page
         )
 
+    def _put_silences(self, page: list[Silence]) -> int:
+        held = {silence.id: silence for silence in self._alerts.silences(0)}
+        new = [s for s in page if s.id not in held or (self._replaces and held[s.id] != s)]
+        for silence in new:
+            self._alerts.put_silence(silence)
+        return len(new)
+
+    def _put_targets(self, page: list[TargetState]) -> int:
+        return sum(
+            self._is_written(
+                self._alerts.target(t.name), t, lambda version, t=t: self._alerts.put_target(t, version)
+            )
+            for t in page
+        )
+
     def _put_groups(self, page: list[Group]) -> int:
         return sum(
             self._is_written(
@@ -388,6 +419,10 @@ def _emitter_key(row: Row) -> str:
 
 def _presence_key(presence: Presence) -> str:
     return document_id(f"presence:{presence.id}")
+
+
+def _silence_key(silence: Silence) -> str:
+    return document_id(f"silence:{silence.id}")
 
 
 def _delivery_key(delivery: Delivery) -> str:

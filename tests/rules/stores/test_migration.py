@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from ordertrace_alerting.silences import expire, silence
+from ordertrace_alerting.vocabulary import TargetState
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.migrate import migrate as migrate_command
 from ordertrace_rules.clock import SetClock
@@ -27,7 +29,7 @@ from ordertrace_rules.stores.elasticsearch.event_documents import arrived_at
 from ordertrace_rules.stores.migration import MigrationRefused, Moved, holdings, kept_idle, migrate
 from ordertrace_rules.stores.protocol import KeptAside, Presence
 from ordertrace_rules.stores.sqlite import SqliteStore
-from ordertrace_rules.times import MINUTE, format_instant, parse_instant
+from ordertrace_rules.times import DAY, MINUTE, format_instant, parse_instant
 from ordertrace_rules.trace import trace_document, trace_order
 
 MORNING = parse_instant("2026-03-01T08:00:00Z")
@@ -91,6 +93,9 @@ def judged(site: Path, clock: SetClock) -> None:
         service.store.put_checkpoint("tail:a.log", "17", None)
         turn(service, clock, 130)
         acknowledge(service.store, "paid_not_reserved-1", "Ada", clock.now())
+        silence(service.alerts.store, ["playbook=refund_missing"], "Ada", "stock count", DAY, clock.now())
+        down = TargetState("pager", (at(139),), 7, 1, open_since=at(138), waits_until=at(300))
+        service.alerts.store.put_target(down, None)
         turn(service, clock, 140)
 
 
@@ -124,6 +129,8 @@ def picture(service: Service) -> dict[str, object]:
         "tail": (found := store.checkpoint("tail:a.log")) and found.value,
         "rules": (found := store.checkpoint(CATALOGUE)) and found.value,
         "told": told(service),
+        "silences": service.alerts.store.silences(0),
+        "targets": [state for state in service.alerts.store.targets() if state.name == "pager"],
     }
 
 
@@ -163,6 +170,27 @@ def test_the_cluster_shows_and_says_what_the_file_did_and_a_tick_changes_nothing
         assert (after["incidents"], after["members"]) == (before["incidents"], before["members"])
 
 
+def test_a_target_that_is_left_alone_stays_so_and_a_silence_that_ended_in_the_cluster_stays_over(
+    site, clock, emptied_cluster
+):
+    judged(site, clock)
+    carried(site, emptied_cluster)
+    with open_service(settings_of(site, "elasticsearch"), clock) as service:
+        turn(service, clock, 141)
+        alerts = service.alerts.store
+        [kept] = alerts.silences(clock.now())
+        assert (kept.author, kept.reason) == ("Ada", "stock count")
+        assert alerts.target("pager").value.waits_until == at(300)
+        expire(alerts, kept.id, clock.now())
+    with open_service(settings_of(site, "sqlite"), clock) as service:
+        silence(service.alerts.store, ["playbook=late"], "Bo", "rollout", DAY, clock.now())
+    moved = {each.kind: each for each in carried(site, emptied_cluster)}
+    assert moved["silences"] == Moved("silences", held=2, written=1, there=2)
+    assert moved["targets"].written == 0
+    with open_service(settings_of(site, "elasticsearch"), clock) as service:
+        assert [s.author for s in service.alerts.store.silences(clock.now())] == ["Bo"]
+
+
 def test_the_first_tick_goes_on_behind_what_was_judged(site, clock, emptied_cluster):
     judged(site, clock)
     with open_service(settings_of(site, "sqlite"), clock) as service:
@@ -187,7 +215,7 @@ def test_with_all_judged_the_cursor_stands_at_the_latest_arrival(site, clock, em
     assert parse_instant(cursor.partition(" ")[0]) == arrived_at(latest)
 
 
-@pytest.mark.parametrize("cut_after", range(1, 12, 2))
+@pytest.mark.parametrize("cut_after", range(1, 14, 2))
 def test_cut_off_anywhere_and_repeated_it_ends_the_same(site, clock, emptied_cluster, cut_after):
     judged(site, clock)
     with open_service(settings_of(site, "sqlite"), clock) as service:
