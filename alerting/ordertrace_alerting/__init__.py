@@ -4,7 +4,7 @@ Usable on its own, with `pip install 'ordertrace[alerting]'`: `alerting_config` 
 runs it over an `AlertStore`. What stands in `__all__` is what other programs lean on.
 """
 
-from ordertrace_alerting.config import alerting_config
+from ordertrace_alerting.config import alerting_config, alerting_schema
 from ordertrace_alerting.daily import DayFigures
 from ordertrace_alerting.errors import (
     AlertConfigError,
@@ -71,6 +71,7 @@ __all__ = [
     "UnknownSilence",
     "Versioned",
     "alerting_config",
+    "alerting_schema",
     "begin_silence",
     "build_senders",
     "end_silence",

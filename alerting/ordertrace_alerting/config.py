@@ -19,6 +19,7 @@ from ordertrace_alerting.durations import NS
 from ordertrace_alerting.errors import AlertConfigError, ConfigProblem
 from ordertrace_alerting.fields import Fields
 from ordertrace_alerting.mute_config import read_inhibitions, read_maintenance, read_quiet_hours
+from ordertrace_alerting.outline import Outline, Schema
 from ordertrace_alerting.policy import (
     RETENTION,
     AlertingConfig,
@@ -37,7 +38,20 @@ def alerting_config(data: Mapping[str, object]) -> AlertingConfig:
     Raises AlertConfigError with every problem found.
     """
     problems: list[ConfigProblem] = []
-    fields = Fields(data, (), problems)
+    config = _read(Fields(data, (), problems))
+    if problems:
+        raise AlertConfigError(problems)
+    return config
+
+
+def alerting_schema() -> Schema:
+    """The shape of a configuration as JSON Schema 2020-12, for editors: what it refuses `alerting_config` refuses."""
+    outline = Outline()
+    _read(outline)
+    return outline.schema() | {"$defs": outline.definitions()}
+
+
+def _read(fields: Fields) -> AlertingConfig:
     receivers = read_receivers(fields)
     config = AlertingConfig(
         receivers={receiver.name: receiver for receiver in receivers},
@@ -53,8 +67,6 @@ def alerting_config(data: Mapping[str, object]) -> AlertingConfig:
         retention=fields.duration("retention", RETENTION, least=86_400 * NS, most=LONGEST * 10),
     )
     fields.finish()
-    if problems:
-        raise AlertConfigError(problems)
     return config
 
 

@@ -1,13 +1,45 @@
-"""Reads a plain mapping field by field and notes every mistake with its path, instead of stopping at the first."""
+"""Reads a plain mapping field by field and notes every mistake with its path, instead of stopping at the first.
+
+What a reader asks for is the shape of what it reads: `outline` runs the same readers to write it down as JSON Schema.
+"""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from ordertrace_alerting.durations import parse_duration
 from ordertrace_alerting.errors import ConfigProblem, Path
 
 T = TypeVar("T")
+Said = tuple[str, str]
+"""What is wrong, and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a text has to look like: `pattern` matches all of it, and means the same to Python and to ECMA 262.
+
+    `message` may have a place `{}` for the beginning of the text; of a secret it has none. `check` raises ValueError
+    with what a pattern cannot say.
+    """
+
+    pattern: str
+    message: str
+    fix: str
+    check: Callable[[str], object] | None = None
+
+    def said(self, text: str) -> Said | None:
+        """What is wrong with the text; None where nothing is."""
+        if not re.fullmatch(self.pattern, text):
+            return self.message.format(f"{text!r:.80}"), self.fix
+        try:
+            if self.check is not None:
+                self.check(text)
+        except ValueError as error:
+            return str(error), self.fix
+        return None
 
 
 class Fields:
@@ -37,19 +69,6 @@ class Fields:
         path = (*self.path, name)
         return any(problem.path[: len(path)] == path for problem in self.problems)
 
-    def replaced(self, without: Sequence[object], data: Mapping[str, object]) -> "Fields":
-        """The same object with other fields in place of those of these names; mistakes go to the same list."""
-        if not self._is_mapping:
-            return self
-        kept = {name: value for name, value in self._data.items() if name not in without}
-        return Fields({**kept, **data}, self.path, self.problems)
-
-    def check_choices(self, name: str, values: Iterable[str], choices: Sequence[str]) -> None:
-        """Note the entries of a list that are not among `choices`, where there are any."""
-        for place, value in enumerate(values):
-            if choices and value not in choices:
-                self.problem(name, f"{value!r} is not known", _did_you_mean(value, choices), place=place)
-
     def has(self, name: str) -> bool:
         return self._data.get(name) is not None
 
@@ -61,20 +80,33 @@ class Fields:
         self._asked.append(name)
         return self._data.get(name)
 
-    def text(self, name: str, default: str = "", *, choices: Sequence[str] = ()) -> str:
+    def text(
+        self, name: str, default: str = "", *, choices: Sequence[str] = (), form: Form | None = None
+    ) -> str:
         value = self._typed(name, str, default, "text")
-        if choices and self.has(name) and value not in choices:
-            self.problem(name, f"{value!r} is not known", _did_you_mean(value, choices))
+        if not self.has(name):
             return default
-        return value
+        said = _complaint(value, choices, form)
+        if said:
+            self.problem(name, *said)
+        return default if said else value
 
-    def required_text(self, name: str, fix: str, *, choices: Sequence[str] = ()) -> str:
+    def required_text(
+        self, name: str, fix: str, *, choices: Sequence[str] = (), form: Form | None = None
+    ) -> str:
         if not self.has(name) or self._data.get(name) == "":
             self._asked.append(name)
             if self._is_mapping:
                 self.problem(name, "is missing", fix)
             return ""
-        return self.text(name, choices=choices)
+        return self.text(name, choices=choices, form=form)
+
+    def scalar(self, name: str, fix: str) -> str:
+        """A text, number or truth as text; it has to be there."""
+        text = shown(self.raw(name))
+        if not text:
+            self.problem(name, "is missing", fix)
+        return text
 
     def flag(self, name: str, default: bool) -> bool:
         return self._typed(name, bool, default, "true or false")
@@ -103,27 +135,117 @@ class Fields:
             return default
         return duration
 
-    def texts(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+    def texts(
+        self,
+        name: str,
+        default: tuple[str, ...] = (),
+        *,
+        choices: Sequence[str] = (),
+        form: Form | None = None,
+        empty: Said | None = None,
+        spaced: bool = False,
+    ) -> tuple[str, ...]:
+        """A list of texts; where it is `spaced`, one text with spaces will do.
+
+        `empty` says what is wrong with one that holds none.
+        """
         value = self.raw(name)
         if value is None:
             return default
-        if not isinstance(value, list | tuple):
+        in_list = not (spaced and isinstance(value, str))
+        items = value if in_list else str(value).split()
+        if not isinstance(items, list | tuple):
             self.problem(name, f"must be a list of texts, this is {_kind(value)}", f"write `{name}: [a, b]`")
             return default
         found: list[str] = []
-        for place, item in enumerate(cast(Sequence[object], value)):
-            if isinstance(item, str):
-                found.append(item)
+        for place, item in enumerate(cast(Sequence[object], items)):
+            said = _complaint(item, choices, form) if isinstance(item, str) else _no_text(item)
+            if said:
+                self.problem(name, *said, place=place if in_list else None)
             else:
-                self.problem(name, f"must be text, this is {_kind(item)}", "quote it", place=place)
+                found.append(str(item))
+        if empty and not items:
+            self.problem(name, *empty)
         return tuple(found)
+
+    def required_texts(self, name: str, said: Said, *, form: Form | None = None) -> tuple[str, ...]:
+        """A list that has to be there, with something in it; `said` is what is wrong where it is not."""
+        if not self.has(name):
+            self._asked.append(name)
+            self.problem(name, *said)
+            return ()
+        return self.texts(name, form=form, empty=said)
+
+    def mapping(self, name: str, said: Said) -> Mapping[str, object]:
+        """A mapping of whatever the site writes; `said` is what is wrong where it is something else."""
+        value = self.raw(name)
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            self.problem(name, *said)
+            return {}
+        return cast(Mapping[str, object], value)
+
+    def required(self, name: str, fix: str) -> None:
+        """Note that the field is missing, where it is."""
+        if not self.has(name):
+            self.problem(name, "is missing", fix)
+
+    def either(self, name: str, other: str, fix: str) -> None:
+        """Note that the field is missing, where the `other` is too."""
+        if not self.has(other):
+            self.required(name, fix)
+
+    def refuse(self, name: str, message: str, fix: str) -> None:
+        """Note that the field may not stand here, where it does."""
+        if self.has(name):
+            self.raw(name)
+            self.problem(name, message, fix)
+
+    def exclusive(self, name: str, other: str, said: Said) -> None:
+        """Of two fields at most one may be there."""
+        if self.has(name) and self.has(other):
+            self.problem(name, *said)
+
+    def together(self, name: str, other: str, said: Said, *, at: str = "") -> None:
+        """Where the field is there the `other` has to be too; it is noted of `name`, or of `at`."""
+        if self.has(name) and not self.has(other):
+            self.problem(at or name, *said)
+
+    def variant(self, name: str, readers: "Mapping[str, Callable[[Fields], T]]") -> tuple[str, T]:
+        """What kind of object it is, under `name`, and what the reader of that kind makes of it.
+
+        The kind is empty where it is not known; then nothing can be said of the fields that belong to it.
+        """
+        kind = self.required_text(name, "one of: " + ", ".join(readers), choices=tuple(readers))
+        if kind:
+            return kind, readers[kind](self)
+        nothing = Fields(None, (), [])
+        return "", next(iter(readers.values()))(nothing)
+
+    def from_files(
+        self, names: Sequence[str], suffix: str, read: "Callable[[Fields, str, str], str]"
+    ) -> "Fields":
+        """The fields with each of `names` read from the file that stands under the name with the `suffix`.
+
+        `read` gets the fields, the name and the file, and gives what is in it; nothing where that is a problem.
+        """
+        named = [name for name in names if name + suffix in self._data]
+        found: dict[str, object] = {}
+        for name in named:
+            place = self.text(name + suffix)
+            said = f"`{name}` is there too", "write the secret here or name its file, not both"
+            self.exclusive(name + suffix, name, said)
+            if place and not self.has(name) and (content := read(self, name + suffix, place)):
+                found[name] = content
+        return self._replaced([name + suffix for name in named], found)
 
     def below(self, name: str) -> "Fields":
         """The fields of the object under `name`."""
         return Fields(self.raw(name), (*self.path, name), self.problems)
 
-    def each(self, name: str, read: "Callable[[Fields], T]") -> list[T]:
-        """What `read` makes of each object in the list under `name`."""
+    def each(self, name: str, read: "Callable[[Fields], T]", *, empty: Said | None = None) -> list[T]:
+        """What `read` makes of each object in the list under `name`; `empty` says what is wrong with none."""
         value = self.raw(name)
         if value is None:
             return []
@@ -131,6 +253,8 @@ class Fields:
             self.problem(name, f"must be a list, this is {_kind(value)}", "begin each entry with `- `")
             return []
         items = cast(Sequence[object], value)
+        if empty and not items:
+            self.problem(name, *empty)
         return [
             read(Fields(item, (*self.path, name, place), self.problems)) for place, item in enumerate(items)
         ]
@@ -141,6 +265,13 @@ class Fields:
             if name not in self._asked:
                 self.problem(str(name), "there is no such field", _did_you_mean(str(name), self._asked))
 
+    def _replaced(self, without: Sequence[str], data: Mapping[str, object]) -> "Fields":
+        """The same object with other fields in place of those of these names; mistakes go to the same list."""
+        if not self._is_mapping:
+            return self
+        kept = {name: value for name, value in self._data.items() if name not in without}
+        return Fields({**kept, **data}, self.path, self.problems)
+
     def _typed(self, name: str, kind: type[T], default: T, described: str) -> T:
         value = self.raw(name)
         if value is None:
@@ -149,6 +280,23 @@ class Fields:
             self.problem(name, f"must be {described}, this is {_kind(value)}")
             return default
         return value
+
+
+def shown(value: object) -> str:
+    """A scalar as text; nothing for what is none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+def _complaint(text: str, choices: Sequence[str], form: Form | None) -> Said | None:
+    if choices and text not in choices:
+        return f"{text!r} is not known", _did_you_mean(text, choices)
+    return form.said(text) if form else None
+
+
+def _no_text(value: object) -> Said:
+    return f"must be text, this is {_kind(value)}", "quote it"
 
 
 def _kind(value: object) -> str:

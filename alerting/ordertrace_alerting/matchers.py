@@ -9,6 +9,9 @@ from ordertrace_alerting.policy import Matcher, MatchOperator
 
 MATCHER_FIX = """write it like severity = "critical", owner != "wms" or playbook =~ "paid_.*\""""
 
+MATCHER_PATTERN = r"\s*[A-Za-z_][A-Za-z0-9_.-]*\s*(?:=~|!~|!=|=)[\s\S]*"
+"""What a matcher begins with; Python and ECMA 262 read it alike."""
+
 _MATCHER = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
 
 

@@ -3,12 +3,16 @@
 from datetime import datetime, time
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.fields import Fields, Form
 from ordertrace_alerting.policy import Inhibition, Maintenance, QuietHours
 from ordertrace_alerting.route_config import read_matchers
 from ordertrace_alerting.zone_config import read_time, read_zone
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_INSTANT = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}"
+    r"(?::[0-9]{2}(?:\.[0-9]+)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def read_maintenance(fields: Fields) -> tuple[Maintenance, ...]:
@@ -67,25 +71,13 @@ def _inhibition(fields: Fields) -> Inhibition:
 
 
 def _days(fields: Fields) -> frozenset[int]:
-    names = fields.texts("days", DAYS)
-    fields.check_choices("days", names, DAYS)
-    if not names and fields.has("days"):
-        fields.problem("days", "names no day", "leave it out for every day")
-    return frozenset(DAYS.index(name) for name in names if name in DAYS)
+    names = fields.texts("days", DAYS, choices=DAYS, empty=("names no day", "leave it out for every day"))
+    return frozenset(DAYS.index(name) for name in names)
 
 
 def _instant(fields: Fields, name: str) -> int:
     """Nanoseconds since the epoch; 0 where it is missing or wrong, and noted."""
     fix = f"write it with its offset, like {name}: 2026-11-11T00:00:00+08:00"
-    text = fields.required_text(name, fix)
-    if not text:
-        return 0
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fields.problem(name, f"not an instant: {text!r:.40}", fix)
-        return 0
-    if moment.tzinfo is None:
-        fields.problem(name, "says no offset from UTC", fix)
-        return 0
-    return round(moment.timestamp()) * NS
+    form = Form(_INSTANT, "not an instant with its offset from UTC: {}", fix, datetime.fromisoformat)
+    text = fields.required_text(name, fix, form=form)
+    return round(datetime.fromisoformat(text).timestamp()) * NS if text else 0

@@ -21,13 +21,10 @@ _TOLD_ONE_BY_ONE = frozenset({"webhook", "ticket", "terminal"})
 
 def read_receivers(fields: Fields) -> list[Receiver]:
     """What is under `receivers`; without it, the terminal."""
-    receivers = fields.each("receivers", _receiver)
+    empty = "names no receiver", "name one, or leave `receivers` out for the terminal"
+    receivers = fields.each("receivers", _receiver, empty=empty)
     if not fields.has("receivers"):
         return [_receiver(Fields(DEFAULT_RECEIVER, ("receivers", 0), fields.problems))]
-    if fields.raw("receivers") == []:
-        fields.problem(
-            "receivers", "names no receiver", "name one, or leave `receivers` out for the terminal"
-        )
     seen: set[str] = set()
     for place, receiver in enumerate(receivers):
         if receiver.name and receiver.name in seen:
@@ -41,17 +38,7 @@ def read_receivers(fields: Fields) -> list[Receiver]:
 
 def with_secret_files(fields: Fields) -> Fields:
     """The fields with each secret x read from the file that `x_file` names."""
-    named = [name for name in (each + FILE_SUFFIX for each in SECRET_FIELDS) if name in fields.names()]
-    read: dict[str, object] = {}
-    for name in named:
-        field, place = name.removesuffix(FILE_SUFFIX), fields.text(name)
-        if fields.has(field):
-            fields.problem(
-                name, f"`{field}` is there too", "write the secret here or name its file, not both"
-            )
-        elif place:
-            read[field] = _content(fields, name, place)
-    return fields.replaced(named, {name: value for name, value in read.items() if value})
+    return fields.from_files(SECRET_FIELDS, FILE_SUFFIX, _content)
 
 
 def _content(fields: Fields, name: str, place: str) -> str:
@@ -70,21 +57,18 @@ def _content(fields: Fields, name: str, place: str) -> str:
 def _receiver(written: Fields) -> Receiver:
     fields = with_secret_files(written)
     name = fields.required_text("name", "give it a name for routes to refer to")
-    kind = fields.required_text("type", "one of: " + ", ".join(RECEIVER_TYPES), choices=tuple(RECEIVER_TYPES))
+    kind, options = fields.variant("type", RECEIVER_TYPES)
     send_resolved = fields.flag("send_resolved", True)
     digest = fields.flag("digest", kind not in _TOLD_ONE_BY_ONE)
     limit = _limit(fields.below("rate_limit")) if fields.has("rate_limit") else None
     fields.raw("rate_limit")
-    # Of a type that is not known, nothing can be said of the other fields.
-    options = RECEIVER_TYPES[kind](fields) if kind else RECEIVER_TYPES["terminal"](Fields(None, (), []))
     if kind:
         fields.finish()
     return Receiver(name, kind, options, send_resolved, digest, limit)
 
 
 def _limit(fields: Fields) -> RateLimit:
-    if not fields.has("count"):
-        fields.problem("count", "is missing", "say how many messages: {count: 20, per: 1m}")
+    fields.required("count", "say how many messages: {count: 20, per: 1m}")
     limit = RateLimit(
         count=fields.whole("count", 1, least=1),
         seconds=fields.duration("per", 60 * NS, least=NS, most=86_400 * NS) / NS,

@@ -5,11 +5,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields
-from ordertrace_alerting.matchers import MATCHER_FIX, parse_matcher
+from ordertrace_alerting.fields import Fields, Form
+from ordertrace_alerting.matchers import MATCHER_FIX, MATCHER_PATTERN, parse_matcher
 from ordertrace_alerting.policy import Matchers, Receiver, Route, Rung
 
 LONGEST = 365 * 86_400 * NS
+
+_MATCHER = Form(MATCHER_PATTERN, "not a matcher: {}", MATCHER_FIX, parse_matcher)
 
 
 def read_root(fields: Fields, receivers: Sequence[Receiver]) -> Route:
@@ -18,26 +20,19 @@ def read_root(fields: Fields, receivers: Sequence[Receiver]) -> Route:
     if "" in names:
         names = []  # one of them is wrong already: no second complaint about who refers to it
     below = fields.below("route")
-    if below.has("matchers") or below.has("continue"):
-        name = "matchers" if below.has("matchers") else "continue"
-        below.raw(name)
-        below.problem(name, "the root takes everything", "put it on a route under `routes`")
+    for name in ("matchers", "continue"):
+        below.refuse(name, "the root takes everything", "put it on a route under `routes`")
     only = tuple(names) if len(names) == 1 else ()
     return _route(below, Route(only), names, root=True)
 
 
 def read_matchers(fields: Fields, name: str = "matchers", *, needed: str = "") -> Matchers:
     """The conditions in the list under `name`; `needed` says what happens without any, where that is wrong."""
-    texts = fields.texts(name)
-    if not texts and needed and not fields.problems_at(name):
-        fields.problem(name, f"is missing: {needed}", MATCHER_FIX)
-    found: Matchers = ()
-    for place, text in enumerate(texts):
-        try:
-            found = (*found, parse_matcher(text))
-        except ValueError as error:
-            fields.problem(name, str(error), MATCHER_FIX, place=place)
-    return found
+    if needed:
+        texts = fields.required_texts(name, (f"is missing: {needed}", MATCHER_FIX), form=_MATCHER)
+    else:
+        texts = fields.texts(name, form=_MATCHER)
+    return tuple(parse_matcher(text) for text in texts)
 
 
 def _route(fields: Fields, parent: Route, names: list[str], *, root: bool = False) -> Route:
@@ -67,12 +62,9 @@ def _route(fields: Fields, parent: Route, names: list[str], *, root: bool = Fals
 def _receivers(fields: Fields, names: list[str]) -> tuple[str, ...]:
     """One name under `receiver`, or several under `receivers`; nothing where neither is there."""
     one = fields.text("receiver", choices=names)
-    several = fields.texts("receivers")
-    if fields.has("receiver") and fields.has("receivers"):
-        fields.problem("receivers", "`receiver` is there too", "write them all into `receivers`")
-    fields.check_choices("receivers", several, names)
-    if fields.has("receivers") and not several and not fields.problems_at("receivers"):
-        fields.problem("receivers", "names no receiver", "name one, or leave it out to inherit")
+    empty = "names no receiver", "name one, or leave it out to inherit"
+    several = fields.texts("receivers", choices=names, empty=empty)
+    fields.exclusive("receivers", "receiver", ("`receiver` is there too", "write them all into `receivers`"))
     return (one,) if one else tuple(dict.fromkeys(several))
 
 
@@ -88,11 +80,9 @@ def _escalation(fields: Fields, names: list[str]) -> tuple[Rung, ...]:
 
 
 def _rung(fields: Fields, names: list[str]) -> Rung:
-    if not fields.has("after"):
-        fields.problem("after", "is missing", "say how long nobody may have acknowledged it: 15m")
+    fields.required("after", "say how long nobody may have acknowledged it: 15m")
     receivers = _receivers(fields, names)
-    if not fields.has("receiver") and not fields.has("receivers"):
-        fields.problem("receiver", "is missing", "name who is told then")
+    fields.either("receiver", "receivers", "name who is told then")
     rung = Rung(fields.duration("after", 0, least=NS, most=LONGEST), receivers)
     fields.finish()
     return rung

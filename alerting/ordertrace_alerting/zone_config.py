@@ -1,24 +1,18 @@
 """Times of day and time zones as people write them."""
 
-import re
 from datetime import UTC, time, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.fields import Fields, Form
 
-_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 
 
 def read_time(fields: Fields, name: str) -> time | None:
     """A time of day such as 22:00; None where it is missing or wrong, and noted."""
     fix = f'write it like {name}: "22:00"'
-    text = fields.required_text(name, fix)
-    match = _TIME.fullmatch(text)
-    if match is None:
-        if text:
-            fields.problem(name, f"not a time of day: {text!r:.20}", fix)
-        return None
-    return time(int(match[1]), int(match[2]))
+    text = fields.required_text(name, fix, form=Form(_TIME, "not a time of day: {}", fix))
+    return time.fromisoformat(text) if text else None
 
 
 def read_zone(fields: Fields) -> tzinfo:

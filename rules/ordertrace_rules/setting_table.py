@@ -1,9 +1,12 @@
 """The one table of what a site can set: it reads the file and the environment, and docs and schema follow it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ordertrace_alerting.config import alerting_schema
+from ordertrace_rules.actions.targets import actions_schema
 from ordertrace_rules.fields import (
     ID,
     NAME,
@@ -45,8 +48,10 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
-    """Fields that another package reads."""
+class Foreign:
+    """Fields that readers of alerting's kind read; `outline` gives their schema."""
+
+    outline: Callable[[], Schema]
 
     def read(self, value: Any, path: NodePath, reading: Reading) -> dict[str, Any] | None:
         if isinstance(value, dict):
@@ -55,7 +60,8 @@ class Raw:
         return None
 
     def schema(self) -> Schema:
-        return {"type": "object"}
+        """Without its definitions, which belong to the root of the whole."""
+        return {name: value for name, value in self.outline().items() if name != "$defs"}
 
 
 _SECRET = String(longest=500, secret=True)
@@ -227,11 +233,16 @@ SETTINGS: tuple[Field, ...] = (
     Field("retention", Duration(), "how long events are kept", default="90d"),
     Field(
         "actions",
-        Raw(),
+        Foreign(actions_schema),
         "where approved actions are sent, and whether safe ones need no approval",
         default={},
     ),
-    Field("alerting", Raw(), "targets and routes: who is told what, see alerting.md", default={}),
+    Field(
+        "alerting",
+        Foreign(alerting_schema),
+        "targets and routes: who is told what, see alerting.md",
+        default={},
+    ),
 )
 
 CONFIG = Record(

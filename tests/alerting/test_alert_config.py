@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from ordertrace_alerting.config import alerting_config
+from ordertrace_alerting.config import alerting_config, alerting_schema
 from ordertrace_alerting.durations import NS, format_duration, parse_duration
 from ordertrace_alerting.errors import AlertConfigError
 from ordertrace_alerting.senders.terminal import TerminalOptions
@@ -123,6 +124,32 @@ def test_a_mistake_is_named_with_its_place_and_the_way_out(
     assert problem.path == path
     assert says in f"{problem.message} -> {problem.fix}"
     assert SECRET not in str(caught.value)
+
+
+BEYOND_A_SCHEMA = {
+    "is there twice",
+    "names no host",
+    "is not an address",
+    "user name or password",
+    "percent-encoded",
+    "out of range",  # of a duration that is written with its unit
+    "did you mean 'hook'?",
+    "hook",
+    "not a regular expression",
+}
+"""What takes more than the shape: other places, the parts of an address, the length of `31s`."""
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "says"), MISTAKES, ids=[f"{'.'.join(map(str, m[1]))}: {m[2]}" for m in MISTAKES]
+)
+def test_the_schema_refuses_every_mistake_of_shape(
+    data: dict[str, Any], path: tuple[str | int, ...], says: str
+) -> None:
+    of_shape = says not in BEYOND_A_SCHEMA or data == with_hook(timeout=0)
+    if path == ("route", "receiver") and says == "is missing":  # only where there are several
+        of_shape = False
+    assert Draft202012Validator(alerting_schema()).is_valid(data) is not of_shape
 
 
 def test_all_mistakes_are_named_at_once() -> None:

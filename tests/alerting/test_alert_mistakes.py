@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
+from ordertrace_alerting import alerting_schema
 from ordertrace_rules.cli.main import ordertrace
 from ordertrace_rules.errors import ConfigError
 from ordertrace_rules.settings import load_settings
+from ordertrace_rules.yamlfile import parse_yaml
 
 RECEIVERS = "  receivers: [{name: a, type: terminal}, {name: b, type: terminal}]\n"
 WINDOW = "starts_at: 2026-11-11T00:00:00+08:00, ends_at: 2026-11-12T00:00:00+08:00"
@@ -39,7 +42,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("maintenance: [{name: x, starts_at: 2026-11-11T00:00:00+08:00}]", "ends_at"),
     (
         "maintenance: [{name: x, starts_at: 2026-11-11T00:00:00, ends_at: 2027-11-11T00:00:00Z}]",
-        "says no offset from UTC",
+        "with its offset from UTC",
     ),
     ("maintenance: [{name: x, starts_at: monday, ends_at: 2027-11-11T00:00:00Z}]", "not an instant"),
     (
@@ -83,6 +86,20 @@ OF_RECEIVERS: list[tuple[str, str]] = [
 ]
 
 
+BEYOND_A_SCHEMA = {
+    "'c' is not known",
+    "out of range",
+    "is not later than the step before",
+    "a quote is not closed",
+    "is not after `starts_at`",
+    "the same as `from`",
+    "is not a time zone",
+    "cannot be read",
+    "name a file that this program may read",
+}
+"""What takes more than the shape: other places, an order, a length, the file that is named."""
+
+
 def told(path: Path, text: str) -> str:
     """What is said of the one mistake in the file."""
     path.write_text(text, encoding="utf-8")
@@ -102,6 +119,16 @@ def test_a_mistake_is_shown_with_its_line_and_the_way_out(tmp_path: Path, sectio
 @pytest.mark.parametrize(("receiver", "says"), OF_RECEIVERS)
 def test_a_mistake_in_a_receiver_is_shown_too(tmp_path: Path, receiver: str, says: str) -> None:
     assert says in told(tmp_path / "ordertrace.yaml", f"alerting:\n  receivers:\n    - {receiver}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [(f"{RECEIVERS}  {section}\n", says) for section, says in MISTAKES]
+    + [(f"  receivers:\n    - {receiver}\n", says) for receiver, says in OF_RECEIVERS],
+)
+def test_the_schema_refuses_what_is_a_matter_of_shape(text: str, says: str) -> None:
+    data = parse_yaml(f"alerting:\n{text}", "ordertrace.yaml").data["alerting"]
+    assert Draft202012Validator(alerting_schema()).is_valid(data) is (says in BEYOND_A_SCHEMA)
 
 
 def run(path: Path, *arguments: str) -> Any:

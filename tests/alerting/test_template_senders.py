@@ -270,7 +270,8 @@ def test_nothing_secret_is_shown_and_inside_addresses_are_refused(
     [
         ("sms", {"to": []}, ("to",), "is missing"),
         ("sms", {"to": [1]}, ("to", 0), "quote it"),
-        ("sms", {"body": None}, ("body",), "must be a mapping"),
+        ("sms", {"body": None}, ("body",), "is missing"),
+        ("sms", {"body": "x"}, ("body",), "must be a mapping"),
         ("sms", {"body": {"x": "{txt}"}}, ("body",), "{txt}, which is no place"),
         ("sms", {"encoding": "xml"}, ("encoding",), "json, form"),
         ("sms", {"headers": {"a b": "x"}}, ("headers", "a b"), "no header's name"),

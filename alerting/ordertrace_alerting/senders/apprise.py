@@ -8,10 +8,9 @@ import importlib
 import threading
 from dataclasses import dataclass
 from typing import Any, ClassVar, TextIO
-from urllib.parse import urlsplit
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.fields import Fields, Form
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.addresses import RefusedAddress, Resolve, allowed_addresses, resolve
 from ordertrace_alerting.senders.answers import json_object
@@ -123,7 +122,7 @@ class AppriseSender:
 
 def read_options(fields: Fields) -> AppriseOptions:
     """The fields of a receiver of type apprise."""
-    url = fields.required_text("url", "give an address as Apprise's documentation writes it: discord://…")
-    if url and not urlsplit(url).scheme:
-        fields.problem("url", "names no service", "write it like discord://…")
+    form = Form(r"[A-Za-z][A-Za-z0-9+.-]*:[\s\S]*", "names no service", "write it like discord://…")
+    fix = "give an address as Apprise's documentation writes it: discord://…"
+    url = fields.required_text("url", fix, form=form)
     return AppriseOptions(Secret(url), read_text(fields), **read_connection(fields))

@@ -15,7 +15,7 @@ from email.utils import format_datetime, formataddr, parseaddr
 from typing import Any, ClassVar, TextIO
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.fields import Fields, Form
 from ordertrace_alerting.redaction import redact
 from ordertrace_alerting.senders.addresses import RefusedAddress, Resolve, resolve
 from ordertrace_alerting.senders.characters import one_line
@@ -150,14 +150,9 @@ def judge(error: smtplib.SMTPException) -> Result:
 
 def read_options(fields: Fields) -> EmailOptions:
     """The fields of a receiver of type email."""
-    sender_address = fields.required_text("from", "give the address that mails come from")
-    if sender_address:
-        _check_address(fields, "from", sender_address)
-    to = fields.texts("to")
-    if not to and not fields.problems_at("to"):
-        fields.problem("to", "is missing", "list the addresses that get mail: [on-call@example.com]")
-    for place, address in enumerate(to):
-        _check_address(fields, "to", address, place)
+    sender_address = fields.required_text("from", "give the address that mails come from", form=_MAIL_ADDRESS)
+    missing = "is missing", "list the addresses that get mail: [on-call@example.com]"
+    to = fields.required_texts("to", missing, form=_MAIL_ADDRESS)
     return EmailOptions(read_server(fields), sender_address, to, read_text(fields))
 
 
@@ -176,10 +171,15 @@ def _html(lines: Iterable[Line]) -> str:
     )
 
 
-def _check_address(fields: Fields, name: str, text: str, place: int | None = None) -> None:
+def _check_address(text: str) -> None:
     address = parseaddr(text)[1]
     if not _ADDRESS.fullmatch(address) or not text.isprintable() or not address.isascii():
-        fields.problem(name, "is no mail address", "write it like on-call@example.com", place=place)
+        raise ValueError("is no mail address")
+
+
+_MAIL_ADDRESS = Form(
+    r"[\s\S]*[^@\s]@[^@\s][\s\S]*", "is no mail address", "write it like on-call@example.com", _check_address
+)
 
 
 def _partly(refused: dict[str, tuple[int, bytes]]) -> str:

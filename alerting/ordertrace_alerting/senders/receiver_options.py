@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.fields import Fields, Form
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.words import LANGUAGES
 
@@ -69,31 +69,29 @@ def read_chat(fields: Fields, *, signs: bool) -> ChatOptions:
 
 
 def read_url(fields: Fields) -> str:
-    url = fields.required_text("url", "give the address that takes the POST: https://…")
-    if url:
-        check_url(fields, url)
-    return url
+    return fields.required_text("url", "give the address that takes the POST: https://…", form=WEB_ADDRESS)
 
 
-def check_url(fields: Fields, url: str) -> None:
-    """Note what is wrong with `url`, without repeating it."""
+def check_url(url: str) -> None:
+    """Raises ValueError with what is wrong with `url`, without repeating it."""
     try:
         parts = urlsplit(url)
         port_is_sound = parts.port != 0
     except ValueError:
-        fields.problem("url", "is not an address", "write it like https://hooks.example.com/path")
-        return
-    if parts.scheme not in ("http", "https"):
-        fields.problem(
-            "url", "must begin with https:// or http://", "write it like https://hooks.example.com/path"
+        raise ValueError("is not an address") from None
+    if not parts.hostname or not port_is_sound:
+        raise ValueError("names no host")
+    if "@" in parts.netloc:
+        raise ValueError("holds a user name or password: leave them out, the signature shows who sends")
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise ValueError(
+            "holds characters that an address cannot: write them percent-encoded, hosts as xn--…"
         )
-    elif not parts.hostname or not port_is_sound:
-        fields.problem("url", "names no host", "write it like https://hooks.example.com/path")
-    elif "@" in parts.netloc:
-        fields.problem(
-            "url", "holds a user name or password", "leave them out; the signature shows who sends"
-        )
-    elif not (url.isascii() and url.isprintable()) or " " in url:
-        fields.problem(
-            "url", "holds characters that an address cannot", "write them percent-encoded, hosts as xn--…"
-        )
+
+
+WEB_ADDRESS = Form(
+    "[Hh][Tt][Tt][Pp][Ss]?:[\\s\\S]*",
+    "must begin with https:// or http://",
+    "write it like https://hooks.example.com/path",
+    check_url,
+)

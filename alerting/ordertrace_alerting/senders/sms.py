@@ -81,9 +81,8 @@ class SmsSender:
 
 def read_options(fields: Fields) -> SmsOptions:
     """The fields of a receiver of type sms."""
-    to = fields.texts("to")
-    if not to and not fields.problems_at("to"):
-        fields.problem("to", "is missing", 'list the numbers, in quotes: ["+8613800000000"]')
+    to = fields.required_texts("to", ("is missing", 'list the numbers, in quotes: ["+8613800000000"]'))
+    fields.required("body", "write the fields of the gateway's body below it")
     return SmsOptions(
         http=read_http(fields),
         to=to,

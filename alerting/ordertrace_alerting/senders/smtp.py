@@ -109,9 +109,10 @@ def read_server(fields: Fields) -> SmtpServer:
     """The fields of a receiver that say how its server is reached."""
     security = fields.text("security", "starttls", choices=tuple(_PORTS))
     username, password = fields.text("username"), fields.text("password")
-    if bool(username) != bool(password):
-        fields.problem("password" if username else "username", "is missing", "give both, or neither")
-    elif username and security == "none":
+    missing = "is missing", "give both, or neither"
+    fields.together("username", "password", missing, at="password")
+    fields.together("password", "username", missing, at="username")
+    if username and password and security == "none":
         fields.problem("security", "would send the password for everybody to read", "write starttls or tls")
     ca_file = fields.text("ca_file")
     if ca_file and not Path(ca_file).is_file():

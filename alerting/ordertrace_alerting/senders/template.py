@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote, urlencode
 
-from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.fields import Fields, shown
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.answers import as_object, loaded
 from ordertrace_alerting.senders.chat import compact
@@ -91,18 +91,13 @@ def at_path(document: object, path: str) -> str:
             value = entries[int(step)] if int(step) < len(entries) else None
         else:
             value = as_object(cast(object, value)).get(step)
-    return _shown(value)
+    return shown(value)
 
 
 def read_body(fields: Fields, name: str, known: Sequence[str]) -> object:
     """A mapping whose texts hold places; those that are not `known` are noted."""
-    value = fields.raw(name)
-    if not isinstance(value, Mapping):
-        fields.problem(
-            name, "must be a mapping: the fields of the body", "write `name: value` lines below it"
-        )
-        return {}
-    body = cast(object, value)
+    said = "must be a mapping: the fields of the body", "write `name: value` lines below it"
+    body = fields.mapping(name, said)
     check_places(fields, name, body, known)
     return body
 
@@ -134,19 +129,10 @@ def read_success(fields: Fields) -> Success | None:
     if not fields.has("success"):
         return None
     below = fields.below("success")
-    value = below.raw("value")
-    if not _shown(value):
-        below.problem("value", "is missing", "give the value that means success, such as 0")
     field = below.required_text("field", "give the path of the answer's field, such as code")
+    value = below.scalar("value", "give the value that means success, such as 0")
     below.finish()
-    return Success(field, _shown(value))
-
-
-def _shown(value: object) -> str:
-    """A scalar as text; nothing for what is none."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else ""
+    return Success(field, value)
 
 
 def _places(value: object) -> list[str]:

@@ -19,6 +19,7 @@ from ordertrace_alerting.senders.excerpt import clip, fit, utf8_bytes
 from ordertrace_alerting.senders.http import Answer, classify
 from ordertrace_alerting.senders.receiver_options import (
     DEFAULT_TEXT,
+    WEB_ADDRESS,
     HttpOptions,
     TextOptions,
     check_url,
@@ -176,11 +177,9 @@ def read_options(fields: Fields) -> TicketOptions:
     """The fields of a receiver of type ticket."""
     steps = {name: _step(fields.below(name)) for name in _STEPS if _is_there(fields, name)}
     find = _find(fields.below("find")) if _is_there(fields, "find") else None
-    if "create" not in steps:
-        fields.problem("create", "is missing", "give `url` and `body` of the request that makes a ticket")
+    fields.required("create", "give `url` and `body` of the request that makes a ticket")
     for name in ("comment", "close"):
-        if name in steps and find is None:
-            fields.problem(name, "needs `find`", "without it nobody knows which ticket is meant")
+        fields.together(name, "find", ("needs `find`", "without it nobody knows which ticket is meant"))
     return TicketOptions(
         connection=read_connection(fields),
         steps=steps,
@@ -198,7 +197,7 @@ def _is_there(fields: Fields, name: str) -> bool:
 def _step(fields: Fields) -> Step:
     step = Step(
         url=_url(fields),
-        body=read_body(fields, "body", SIGNAL_PLACES) if fields.has("body") else fields.raw("body") or {},
+        body=read_body(fields, "body", SIGNAL_PLACES),
         method=fields.text("method", "POST", choices=_METHODS),
     )
     fields.finish()
@@ -213,11 +212,16 @@ def _find(fields: Fields) -> Find:
 
 
 def _url(fields: Fields) -> Secret:
-    url = fields.required_text("url", "give the request's address: https://…")
-    if url:
-        check_url(fields, fill_url(url, {}))
-        check_places(fields, "url", url, _URL_PLACES)
+    url = fields.required_text("url", "give the request's address: https://…", form=_ADDRESS)
+    check_places(fields, "url", url, _URL_PLACES)
     return Secret(url)
+
+
+def _check_address(url: str) -> None:
+    check_url(fill_url(url, {}))
+
+
+_ADDRESS = replace(WEB_ADDRESS, check=_check_address)
 
 
 def _begins(signal: Signal) -> bool:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TextIO
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.fields import Fields, Form
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.addresses import Resolve, resolve
 from ordertrace_alerting.senders.chat import compact
@@ -35,6 +35,7 @@ from ordertrace_alerting.vocabulary import (
     Signal,
 )
 
+_SECRET_MESSAGE = "is not a secret: whsec_ and 24 to 64 bytes in base64"
 _SECRET_FIX = "make one with: printf 'whsec_%s' \"$(openssl rand -base64 32)\""
 
 
@@ -111,33 +112,27 @@ def read_options(fields: Fields) -> WebhookOptions:
     """The fields of a receiver of type webhook."""
     return WebhookOptions(
         url=Secret(read_url(fields)),
-        secrets=tuple(Secret(text) for text in _secrets(fields)),
+        secrets=tuple(Secret(text) for text in fields.texts("secrets", form=_SECRET, spaced=True)),
         raw_body=fields.flag("raw_body", False),
         **read_connection(fields),
     )
 
 
-def _secrets(fields: Fields) -> tuple[str, ...]:
-    value = fields.raw("secrets")
-    in_list = not isinstance(value, str)
-    texts = fields.texts("secrets") if in_list else tuple(value.split())
-    for place, text in enumerate(texts):
-        if not _is_secret(text):
-            message = "is not a secret: whsec_ and 24 to 64 bytes in base64"
-            fields.problem("secrets", message, _SECRET_FIX, place=place if in_list else None)
-    return texts
-
-
-def _is_secret(text: str) -> bool:
+def _check_secret(text: str) -> None:
     try:
-        return text.startswith("whsec_") and 24 <= len(_key(text)) <= 64
-    except (binascii.Error, ValueError):
-        return False
+        is_one = 24 <= len(_key(text)) <= 64
+    except binascii.Error:
+        is_one = False
+    if not is_one:
+        raise ValueError(_SECRET_MESSAGE)
 
 
 def _key(secret: str) -> bytes:
     encoded = secret.removeprefix("whsec_")
     return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+
+
+_SECRET = Form(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}", _SECRET_MESSAGE, _SECRET_FIX, _check_secret)
 
 
 def _signature(secret: Secret, content: bytes) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ordertrace_alerting.errors import AlertConfigError, ConfigProblem
 from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.outline import Outline, Schema
 from ordertrace_alerting.senders.webhook import WebhookOptions, WebhookSender, read_options
 from ordertrace_alerting.vocabulary import Sender
 
@@ -26,15 +27,17 @@ class ActionRules:
 def action_rules(data: Mapping[str, object]) -> ActionRules:
     """Read the setting. Raises AlertConfigError with every problem found."""
     problems: list[ConfigProblem] = []
-    fields = Fields(data, (), problems)
-    rules = ActionRules(
-        automatic=fields.flag("automatic", False),
-        targets={kind: _target(fields.below(kind)) for kind in SENT_KINDS if fields.raw(kind) is not None},
-    )
-    fields.finish()
+    rules = _read(Fields(data, (), problems))
     if problems:
         raise AlertConfigError(problems)
     return rules
+
+
+def actions_schema() -> Schema:
+    """The setting's shape as JSON Schema."""
+    outline = Outline()
+    _read(outline)
+    return outline.schema()
 
 
 def action_senders(rules: ActionRules) -> dict[str, Sender]:
@@ -45,6 +48,15 @@ def action_senders(rules: ActionRules) -> dict[str, Sender]:
 def target_name(kind: str) -> str:
     """No receiver's name: those hold no colon that routes could refer to by accident."""
     return f"action:{kind}"
+
+
+def _read(fields: Fields) -> ActionRules:
+    rules = ActionRules(
+        automatic=fields.flag("automatic", False),
+        targets={kind: _target(fields.below(kind)) for kind in SENT_KINDS if fields.raw(kind) is not None},
+    )
+    fields.finish()
+    return rules
 
 
 def _target(fields: Fields) -> WebhookOptions:
