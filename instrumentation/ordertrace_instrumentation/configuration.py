@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from os import PathLike
+from typing import Literal
 
 from ordertrace_instrumentation.capture import capture_logging as capture
 from ordertrace_instrumentation.complaints import complain_once
@@ -17,6 +18,7 @@ def configure(
     transport: str | Iterable[str] | None = None,
     spool_dir: str | PathLike[str] | None = None,
     spool_max_bytes: int | None = None,
+    spool_full: Literal["newest", "oldest"] | None = None,
     queue_max_records: int | None = None,
     order_id_patterns: str | Iterable[str] | None = None,
     order_id_from: Given | None = None,

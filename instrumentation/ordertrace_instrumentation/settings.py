@@ -44,6 +44,7 @@ class Settings:
     transport: tuple[Target, ...] = ()
     spool_dir: Path | None = None
     spool_max_bytes: int = 64 * 1024 * 1024
+    spool_full: Literal["newest", "oldest"] = "newest"  # what is dropped then
     queue_max_records: int = 10_000
     order_id_patterns: tuple[re.Pattern[str], ...] = ()
     order_id_from: tuple[Source, ...] = DEFAULT_SOURCES
@@ -67,6 +68,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "transport": ("ORDERTRACE_TRANSPORT",),
     "spool_dir": ("ORDERTRACE_SPOOL_DIR",),
     "spool_max_bytes": ("ORDERTRACE_SPOOL_MAX_BYTES",),
+    "spool_full": ("ORDERTRACE_SPOOL_FULL",),
     "queue_max_records": ("ORDERTRACE_QUEUE_MAX_RECORDS",),
     "order_id_patterns": ("ORDERTRACE_ORDER_ID_PATTERNS",),
     "order_id_from": ("ORDERTRACE_ORDER_ID_FROM",),
@@ -260,6 +262,13 @@ def _text(given: object, problems: list[str]) -> str:
     return str(given).strip()
 
 
+def _drop(given: object, problems: list[str]) -> str:
+    word = str(given).strip().lower()
+    if word not in ("newest", "oldest"):
+        raise ValueError("newest or oldest is expected")
+    return word
+
+
 def _positive_int(given: object, problems: list[str]) -> int:
     number = int(str(given))
     if number <= 0:
@@ -296,6 +305,7 @@ _READERS: Mapping[str, Callable[[Any, list[str]], Any]] = {
     "transport": _transport,
     "spool_dir": lambda given, problems: Path(given).absolute(),
     "spool_max_bytes": _positive_int,
+    "spool_full": _drop,
     "queue_max_records": _positive_int,
     "order_id_patterns": _patterns,
     "order_id_from": read_sources,

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from ordertrace_instrumentation.transports.courier import CourierTransport
 from ordertrace_instrumentation.transports.forward import ForwardCarrier
 from ordertrace_instrumentation.transports.lines import LineTransport
 from ordertrace_instrumentation.transports.memory import MemoryQueue
-from ordertrace_instrumentation.transports.spool import Spool, adopt_spool
+from ordertrace_instrumentation.transports.orphans import Home
+from ordertrace_instrumentation.transports.spool import Spool
 from ordertrace_instrumentation.transports.vocabulary import Carrier, Transport
 
 SHUTDOWN_TIMEOUT = 2.0  # seconds that the end of a process may wait for its last records
@@ -118,6 +119,7 @@ class Shim:
 
     def abandon(self) -> None:
         """In a forked child: let go of everything without a word."""
+        self._stopped = threading.Event()  # the parent's may have been locked at the fork
         self._stopped.set()
         for transport in self.transports:
             try:
@@ -143,30 +145,45 @@ def _sum(*parts: Losses) -> dict[str, int]:
 
 def _open_all(settings: Settings, instance: str) -> tuple[Transport, ...]:
     transports: list[Transport] = []
+    roles = _roles(settings.transport)
     for target in settings.transport:
         try:
-            transports.append(_open(target, settings, instance))
+            home = None
+            if settings.spool_dir is not None and target in roles:
+                home = Home(settings.spool_dir, settings.service, roles[target], tuple(roles.values()))
+            transports.append(_open(target, settings, instance, home))
         except Exception as error:  # noqa: BLE001 - a transport that cannot be had doesn't stop the service
             complain_once(f"the transport {target.kind} {target.place} cannot be used: {safe_text(error)}")
     return tuple(transports)
 
 
-def _open(target: Target, settings: Settings, instance: str) -> Transport:
+def _roles(targets: Sequence[Target]) -> Mapping[Target, str]:
+    """What each target that queues is to the service, whatever its address: `forward`, `forward-2`, …"""
+    roles: dict[Target, str] = {}
+    for target in targets:
+        if target.kind not in ("stdout", "file"):
+            same = sum(other.kind == target.kind for other in roles)
+            roles[target] = f"{target.kind}-{same + 1}" if same else target.kind
+    return roles
+
+
+def _open(target: Target, settings: Settings, instance: str, home: Home | None) -> Transport:
     if target.kind in ("stdout", "file"):
         return LineTransport(Path(target.place) if target.kind == "file" else None)
     name = f"{target.kind} {target.place}".strip()
     carrier = _carrier(target, settings)
-    if settings.spool_dir is not None:
+    if home is not None:
+        losses = Losses()
         try:
-            directory = settings.spool_dir / (
-                target.kind + "-" + target.place.replace(":", "-").replace("/", "-")
+            spool = Spool(
+                home.folder / instance,
+                settings.spool_max_bytes,
+                settings.spool_full,
+                lambda records: losses.count("spool_dropped", records),
             )
-            spool = Spool(directory / instance, settings.spool_max_bytes)
-            return CourierTransport(spool, carrier, name, lambda: adopt_spool(directory))
+            return CourierTransport(spool, carrier, name, home.adopt, losses)
         except OSError as error:
-            complain_once(
-                f"the spool in {settings.spool_dir} cannot be used, records wait in memory: {error}"
-            )
+            complain_once(f"the spool in {home.folder} cannot be used, records wait in memory: {error}")
     return CourierTransport(MemoryQueue(settings.queue_max_records), carrier, name)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ordertrace_instrumentation.transports import spool as spool_module
 from ordertrace_instrumentation.transports.group_sync import GroupSync
-from ordertrace_instrumentation.transports.spool import Spool, segments_of
+from ordertrace_instrumentation.transports.segments import segments_of
+from ordertrace_instrumentation.transports.spool import Spool
 
 
 class Disk:
@@ -80,7 +81,9 @@ def test_a_disk_that_refuses_costs_no_record(tmp_path: Path, monkeypatch):
     def refuse(fd: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(spool_module, "GroupSync", lambda directory: GroupSync(directory, refuse))
+    monkeypatch.setattr(
+        spool_module, "GroupSync", lambda directory, **more: GroupSync(directory, refuse, **more)
+    )
     spool = Spool(tmp_path / "own", 1 << 20)
     assert [spool.append(b"entry") for _ in range(10)] == [""] * 10
     batch = spool.read(1 << 20)
@@ -91,7 +94,9 @@ def test_a_disk_that_refuses_costs_no_record(tmp_path: Path, monkeypatch):
 
 def test_the_spool_syncs_every_segment_that_it_writes(tmp_path: Path, monkeypatch):
     disk = Disk()
-    monkeypatch.setattr(spool_module, "GroupSync", lambda directory: GroupSync(directory, disk))
+    monkeypatch.setattr(
+        spool_module, "GroupSync", lambda directory, **more: GroupSync(directory, disk, **more)
+    )
     monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 200)
     spool = Spool(tmp_path / "own", 1 << 20)
     for number in range(30):

@@ -13,7 +13,7 @@ from typing import Any
 
 from ordertrace_instrumentation import configure, event, shim, shutdown
 from ordertrace_instrumentation.shim import current_shim
-from ordertrace_instrumentation.transports.spool import adopt_spool
+from ordertrace_instrumentation.transports.orphans import adopt_spool
 
 
 def run(code: str, **environment: str) -> subprocess.Popen[str]:
@@ -156,7 +156,7 @@ os._exit(7)
 def test_a_child_holds_nothing_of_its_parents(tmp_path: Path, eventually: Callable[..., Any]) -> None:
     """The parent's spool can be adopted although a child that never logged lives on."""
     configure("shop", transport="forward://127.0.0.1:1", spool_dir=tmp_path)
-    (directory,) = tmp_path.iterdir()
+    directory = tmp_path / "shop" / "forward"
     reading, writing = os.pipe()
     ready, say_ready = os.pipe()
     child = os.fork()
@@ -184,7 +184,7 @@ def test_a_lock_held_by_another_thread_at_the_fork_holds_up_no_child(
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with shim._process.lock, current_shim().transports[0]._lock:  # type: ignore[attr-defined]
+        with shim._process.lock, current_shim().transports[0]._turns._lock:  # type: ignore[attr-defined]
             held.set()
             done.wait(30)
 
@@ -236,7 +236,7 @@ while True:
     numbers = eventually(lambda: (n := _numbers(receiver)) and len(n) > returned and n)
     assert numbers[: returned + 1] == list(range(returned + 1))
     shutdown()
-    (target_directory,) = tmp_path.iterdir()
+    target_directory = tmp_path / "shop" / "forward"
     eventually(lambda: not list(target_directory.iterdir()))
 
 

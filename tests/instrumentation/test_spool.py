@@ -10,15 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordertrace_instrumentation.transports.spool import (
-    OrphanSpool,
-    Spool,
-    adopt_spool,
-    decode_frames,
-    encode_frame,
-    segments_of,
-    spools_in,
-)
+from ordertrace_instrumentation.transports.frames import decode_frames, encode_frame
+from ordertrace_instrumentation.transports.orphans import OrphanSpool, adopt_spool
+from ordertrace_instrumentation.transports.segments import folders_in, segments_of
+from ordertrace_instrumentation.transports.spool import Spool
 
 payloads = st.lists(st.binary(min_size=1, max_size=300), max_size=20)
 
@@ -85,7 +80,7 @@ def test_what_was_appended_is_read_over_many_segments_and_then_removed(tmp_path:
     assert got == sent
     assert len(segments_of(tmp_path / "a")) <= 2
     spool.close()
-    assert spools_in(tmp_path) == []
+    assert folders_in(tmp_path) == []
 
 
 def test_an_entry_larger_than_a_batch_is_read_whole(tmp_path: Path) -> None:
@@ -119,7 +114,7 @@ def test_the_spool_of_a_living_process_is_not_adopted_and_that_of_a_dead_one_is(
     assert adopt_spool(tmp_path) is None  # one at a time
     assert drain(orphan) == [b"one"]
     orphan.close()
-    assert spools_in(tmp_path) == []
+    assert folders_in(tmp_path) == []
 
 
 def test_an_adopter_begins_behind_the_last_acknowledged_batch(tmp_path: Path) -> None:
@@ -160,7 +155,7 @@ def test_a_torn_tail_of_a_dead_process_is_passed_over(tmp_path: Path, cut: int) 
     orphan = adopt(tmp_path)
     assert drain(orphan) == [b"one"]
     orphan.close()
-    assert spools_in(tmp_path) == []
+    assert folders_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("written", [0, 5])

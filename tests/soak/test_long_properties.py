@@ -17,6 +17,7 @@ PROPERTIES = [
     "tests/rules/stores/test_store_states.py",
     "tests/alerting/test_alert_interleavings.py",
     "tests/instrumentation/test_spool.py",
+    "tests/instrumentation/test_spool_full.py",
 ]
 PLUGIN = """
 from hypothesis import settings

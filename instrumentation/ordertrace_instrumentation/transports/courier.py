@@ -13,6 +13,7 @@ from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.losses import Losses
 from ordertrace_instrumentation.record import NS, Record, safe_text
+from ordertrace_instrumentation.transports.turns import Turns
 from ordertrace_instrumentation.transports.vocabulary import Carrier, Queue
 
 LINGER = 0.05  # seconds in which records gather to one batch
@@ -47,15 +48,15 @@ class CourierTransport:
         carrier: Carrier,
         name: str,
         adopt: Callable[[], Queue | None] = lambda: None,
+        losses: Losses | None = None,
     ) -> None:
-        self.losses = Losses()
+        self.losses = losses or Losses()
         self._queue = queue
         self._carrier = carrier
         self._name = name
         self._adopt = adopt
         self._orphan: Queue | None = None
-        self._lock = threading.RLock()
-        self._busy = False
+        self._turns = Turns()
         self._sequence = 0
         self._encoder = EntryEncoder()
         self._wake = threading.Event()
@@ -65,22 +66,18 @@ class CourierTransport:
         self._thread.start()
 
     def ship(self, record: Record, instant: int) -> None:
-        with self._lock:
-            if self._busy:  # a signal handler or a finaliser logs in the middle of a write of its own thread
-                self.losses.count("reentrant")
-                return
-            self._busy = True
+        lost = self._turns.take()
+        if not lost:
             try:
-                record[ecs.EVENT_SEQUENCE] = (
-                    self._sequence + 1
-                )  # of this transport; the next one writes its own
+                number = self._sequence + 1
+                record[ecs.EVENT_SEQUENCE] = number  # of this transport; the next one writes its own
                 lost = self._queue.append(self._encoder.encode(record, instant))
-                if lost:
-                    self.losses.count(lost)
-                else:
-                    self._sequence += 1
+                if not lost:
+                    self._sequence = number
             finally:
-                self._busy = False
+                self._turns.leave()
+        if lost:
+            self.losses.count(lost)
         if not self._wake.is_set():
             self._wake.set()
 

@@ -3,7 +3,6 @@
 import os
 import select
 import stat
-import threading
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.losses import Losses
 from ordertrace_instrumentation.record import Record, json_line
+from ordertrace_instrumentation.transports.turns import Turns
 
 REOPEN_INTERVAL = 0.25  # seconds between looks at whether the file was rotated away
 STALL_LIMIT = 0.05  # seconds that a record longer than a pipe's atomic write may wait for the reader
@@ -22,8 +22,7 @@ class LineTransport:
     def __init__(self, path: Path | None) -> None:
         self.losses = Losses()
         self._path = path
-        self._lock = threading.RLock()
-        self._busy = False
+        self._turns = Turns()
         self._sequence = 0
         self._torn = False  # the last write stopped in the middle of a line
         self._looked_at = 0.0
@@ -34,24 +33,22 @@ class LineTransport:
     def ship(self, record: Record, instant: int) -> None:
         record.pop(ecs.EVENT_SEQUENCE, None)  # another transport's
         body = json_line(record)
-        with self._lock:
-            if self._busy:  # a signal handler or a finaliser logs in the middle of a write of its own thread
-                self.losses.count("reentrant")
-                return
-            self._busy = True
+        lost = self._turns.take()
+        if not lost:
             try:
                 line = f'{{"{ecs.EVENT_SEQUENCE}":{self._sequence + 1},{body[1:]}\n'
                 lost = self._write(line.encode("utf-8", "replace"))
-                if lost:
-                    self.losses.count(lost)
-                else:
+                if not lost:
                     self._sequence += 1
             finally:
-                self._busy = False
+                self._turns.leave()
+        if lost:
+            self.losses.count(lost)
 
     def close(self, timeout: float) -> None:
-        with self._lock:
+        if not self._turns.take():
             self._release()
+            self._turns.leave()
 
     def abandon(self) -> None:
         self._release()
