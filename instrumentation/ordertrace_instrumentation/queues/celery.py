@@ -17,7 +17,7 @@ _REFUSALS = {"RETRY": "retried", "REJECTED": "rejected"}
 
 def instrument() -> None:
     """Follow orders through every task of this process, and what it publishes by kombu. Twice is as good as once."""
-    kombu.instrument()
+    kombu.hold("celery")
     signals.task_prerun.connect(_begin, weak=False, dispatch_uid=_UID)
     signals.task_failure.connect(_fail, weak=False, dispatch_uid=_UID)
     signals.task_postrun.connect(_end, weak=False, dispatch_uid=_UID)
@@ -26,7 +26,7 @@ def instrument() -> None:
 def uninstrument() -> None:
     for signal in (signals.task_prerun, signals.task_failure, signals.task_postrun):
         signal.disconnect(dispatch_uid=_UID)
-    kombu.uninstrument()
+    kombu.let_go("celery")
 
 
 @quiet

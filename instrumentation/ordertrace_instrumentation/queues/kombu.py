@@ -18,12 +18,24 @@ from ordertrace_instrumentation.queues.publication import Publication, publicati
 
 def instrument() -> None:
     """Follow orders through every producer and consumer of this process. Twice is as good as once."""
-    _HOOKS.put()
+    hold("kombu")
 
 
 def uninstrument() -> None:
-    """Take the hooks away. An `on_message` that was given before stays wrapped."""
-    _HOOKS.take_back()
+    """Take the hooks away, unless Celery's integration holds them too. An `on_message` given before stays wrapped."""
+    let_go("kombu")
+
+
+def hold(holder: str) -> None:
+    """Put the hooks for `holder`. They stay until each that holds them has let go."""
+    _holders.add(holder)
+    _HOOKS.put()
+
+
+def let_go(holder: str) -> None:
+    _holders.discard(holder)
+    if not _holders:
+        _HOOKS.take_back()
 
 
 def hosts_of_urls(urls: Any) -> tuple[str, ...]:
@@ -204,6 +216,7 @@ def _settle(message: Any, refusal: str) -> None:
         taken.settle(not refusal, refusal)
 
 
+_holders: set[str] = set()
 _HOOKS = Hooks(
     (
         (Producer, "publish", _publish),
