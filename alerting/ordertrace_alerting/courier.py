@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ordertrace_alerting import circuits, retries
+from ordertrace_alerting import circuits, retries, threads
 from ordertrace_alerting.durations import NS
 from ordertrace_alerting.errors import Conflict
 from ordertrace_alerting.policy import AlertingConfig
@@ -152,7 +152,7 @@ class Courier:
         if sender is None:
             return Permanent(f"there is no receiver {delivery.target!r} in the configuration any more")
         try:
-            return sender.send(delivery, now)
+            return threads.send(sender, self._store, delivery, now)
         except Exception as error:  # noqa: BLE001  a fault in one sender is that target's trouble alone
             # The text of a foreign exception may hold an address or a token: its type has to do.
             return RetryAfter(None, f"the sender failed with {type(error).__name__}")

@@ -39,6 +39,7 @@ def group_document(group: Group) -> Document:
     return {
         **{f.name: getattr(group, f.name) for f in fields(group)},
         "labels": dict(group.labels),
+        "threads": dict(group.threads),
         "pending": {incident: signal_document(signal) for incident, signal in group.pending.items()},
         "told": {
             i: {"signal": signal_document(told.signal), "at": told.at, "said": told.said}

@@ -114,9 +114,9 @@ def begin_flush(group: Group, now: int, mute: Mute = lambda signal, now: None) -
             held[signal.incident] = Held(signal, _look_again(group, hold, now), hold.why, repeat)
         else:
             told[signal.incident] = Told(_to_remember(signal), now, said=False)
-    after = replace(
-        group, pending={i: s for i, s in group.pending.items() if i not in taken}, held=held, told=told
-    )
+    pending = {i: s for i, s in group.pending.items() if i not in taken}
+    threads = {i: t for i, t in group.threads.items() if i in {*pending, *held, *told}}
+    after = replace(group, pending=pending, held=held, told=told, threads=threads)
     if not signals:
         return after
     flush = Flush(group.flushes + 1, now, tuple(signals), repeat)
@@ -130,7 +130,7 @@ def end_flush(group: Group) -> Group:
 
 def forget(group: Group) -> Group:
     """Nobody is left to tell: keep the counters only."""
-    return replace(group, pending={}, held={}, told={}, flushing=None)
+    return replace(group, pending={}, held={}, told={}, threads={}, flushing=None)
 
 
 def notification(group: Group, flush: Flush, receiver: str, send_resolved: bool) -> Notification:

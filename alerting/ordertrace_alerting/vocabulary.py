@@ -133,6 +133,7 @@ class Group:
     flushes: int = 0
     flushed_at: int | None = None
     told: Mapping[str, Told] = field(default_factory=dict[str, Told])  # by incident
+    threads: Mapping[str, str] = field(default_factory=dict[str, str])  # by incident, what `Ok.reference` was
 
     @property
     def due_at(self) -> int | None:
@@ -226,11 +227,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Ok:
-    """The target took it."""
+    """The target took it. `reference` is how it refers to the first message of the thread, where it has threads."""
 
     detail: str = ""
     http_status: int | None = None
     provider_code: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,124 +1,38 @@
-"""Slack's incoming webhook: Block Kit. Such a webhook can neither edit nor thread: that takes a bot's token.
-
-https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-"""
+"""A receiver of type slack: the address of an incoming webhook, or a bot's token with a channel."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TextIO
+from typing import TextIO
 
 from ordertrace_alerting.fields import Fields
-from ordertrace_alerting.senders.addresses import Resolve, resolve
-from ordertrace_alerting.senders.answers import json_object
-from ordertrace_alerting.senders.chat import ChatText, chat_texts, compact
-from ordertrace_alerting.senders.dialects import SLACK
-from ordertrace_alerting.senders.excerpt import utf16_units
-from ordertrace_alerting.senders.http import Answer, beginning, classify
-from ordertrace_alerting.senders.receiver_options import ChatOptions, read_chat
-from ordertrace_alerting.senders.target import HttpTarget
-from ordertrace_alerting.senders.words import word
-from ordertrace_alerting.vocabulary import (
-    Delivery,
-    Message,
-    Notification,
-    Ok,
-    Permanent,
-    RateLimit,
-    Result,
-    RetryAfter,
-    Sender,
+from ordertrace_alerting.redaction import Secret
+from ordertrace_alerting.senders.receiver_options import (
+    ChatOptions,
+    HttpOptions,
+    check_url,
+    read_chat,
+    read_connection,
+    read_text,
 )
-
-MOST_CHARACTERS = 3_000  # of a section's text
-_MOST_PARTS = 10
-_LATER = frozenset({"rate_limited", "ratelimited", "internal_error", "fatal_error", "service_unavailable"})
-_MOST_URL = 3_000  # characters, of a button's
-_HINTS = {
-    "no_service": ": the webhook is disabled or gone, make a new one",
-    "no_team": ": the address is wrong, copy it again",
-    "invalid_token": ": the address is wrong, copy it again",
-    "channel_not_found": ": the channel is gone",
-    "channel_is_archived": ": take the channel out of the archive, or make a webhook for another",
-    "action_prohibited": ": an administrator forbids it",
-    "invalid_payload": ": Slack does not understand the message",
-}
+from ordertrace_alerting.senders.slack_bot import API, SlackBotOptions, SlackBotSender
+from ordertrace_alerting.senders.slack_webhook import SlackSender
+from ordertrace_alerting.vocabulary import Sender
 
 
 @dataclass(frozen=True, slots=True)
 class SlackOptions:
-    chat: ChatOptions
+    chat: ChatOptions | SlackBotOptions
 
     def sender(self, stream: TextIO) -> Sender:
-        return SlackSender(self.chat)
-
-
-class SlackSender:
-    limit: ClassVar[RateLimit | None] = RateLimit(60, 60.0, per_second=1)
-
-    def __init__(self, options: ChatOptions, resolve: Resolve = resolve) -> None:
-        self._options = options
-        self._target = HttpTarget(options.http, resolve)
-
-    def __repr__(self) -> str:
-        return f"SlackSender({self._target})"
-
-    def render(self, notification: Notification) -> tuple[Message, ...]:
-        """A section for each of up to ten incidents; with one of them, a button opens its guide."""
-        texts = chat_texts(
-            notification,
-            self._options.text,
-            SLACK,
-            _MOST_PARTS * MOST_CHARACTERS,
-            utf16_units,
-            most_parts=_MOST_PARTS,
-            most_each=MOST_CHARACTERS,
-        )
-        return tuple(Message(compact(self._document(text)), text.signals) for text in texts)
-
-    def send(self, delivery: Delivery, now: int) -> Result:
-        return self._target.post(delivery.body.encode("utf-8", "replace"), now, judge=judge)
-
-    def _document(self, text: ChatText) -> dict[str, Any]:
-        blocks: list[dict[str, Any]] = [
-            # verbatim: Slack makes no links, mentions or channels of what looks like one
-            {"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}}
-            for part in text.parts
-        ]
-        if text.url and len(text.url) <= _MOST_URL:
-            label = {"type": "plain_text", "text": word("full_guide", self._options.text.language)}
-            blocks.append(
-                {"type": "actions", "elements": [{"type": "button", "text": label, "url": text.url}]}
-            )
-        return {
-            "text": text.subject,  # what a notification shows
-            "mrkdwn": False,
-            "unfurl_links": False,
-            "unfurl_media": False,
-            "blocks": blocks,
-        }
-
-
-def judge(answer: Answer, now: int) -> Result:
-    """`ok`, or the JSON of a workflow that says so; else the word that Slack answers with."""
-    result = classify(answer, now)
-    document = json_object(answer.body)
-    text = answer.body.decode("utf-8", "replace").strip()
-    if text == "ok" or (document.get("ok") is True and isinstance(result, Ok)):
-        return Ok("ok", answer.status, "ok") if isinstance(result, Ok) else result
-    said = str(document.get("error", "")) or text
-    code = said if said.isascii() and said.replace("_", "").isalnum() and len(said) <= 64 else ""
-    if isinstance(result, RetryAfter) or code in _LATER:
-        seconds = result.seconds if isinstance(result, RetryAfter) else None
-        return RetryAfter(seconds, result.detail if not code else f"Slack says {code}", answer.status, code)
-    if isinstance(result, Ok) and not code:
-        return RetryAfter(
-            None,
-            f"HTTP {answer.status} without ok; is the address right?{beginning(answer.body)}",
-            answer.status,
-        )
-    detail = f"Slack says {code}{_HINTS.get(code, '')}" if code else result.detail
-    return Permanent(detail, answer.status, code)
+        return SlackBotSender(self.chat) if isinstance(self.chat, SlackBotOptions) else SlackSender(self.chat)
 
 
 def read_options(fields: Fields) -> SlackOptions:
     """The fields of a receiver of type slack."""
-    return SlackOptions(read_chat(fields, signs=False))
+    if not fields.has("token") and not fields.has("channel"):
+        return SlackOptions(read_chat(fields, signs=False))
+    token = fields.required_text("token", "give the bot's token, which begins with xoxb-, or a webhook's url")
+    channel = fields.required_text("channel", "give the channel's id, such as C0123456789, or its #name")
+    api = fields.text("url", API)
+    check_url(fields, api)
+    http = HttpOptions(Secret(f"{api.rstrip('/')}/"), **read_connection(fields))
+    return SlackOptions(SlackBotOptions(http, Secret(token), channel, read_text(fields)))

@@ -42,14 +42,22 @@ class HttpTarget:
         )
 
     def request(
-        self, method: str, url: str, body: bytes, now: int, judge: Judge, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        now: int,
+        judge: Judge,
+        headers: Mapping[str, str],
+        timeout: float | None = None,
     ) -> Result:
+        """`timeout` in seconds, where one attempt is several requests; else all of it."""
         answer = exchange(
             Request(
                 url=url,
                 headers={"user-agent": "ordertrace", **headers},
                 body=body,
-                timeout=self._options.timeout / NS,
+                timeout=self._options.timeout / NS if timeout is None else timeout,
                 allow_private=self._options.allow_private,
                 method=method,
             ),
