@@ -1,33 +1,37 @@
 """The contrast on labelled faults of a real system: how often the faulty service comes first, beside simpler ways.
 
-    python bench/contrast.py [--sweep] [--jobs 2]
+    python bench/contrast.py [--sweep FILE] [--jobs 2]
 
-The data are Nezha's 24 cases of TrainTicket (docs/diagnosis.md); without them nothing is measured. With --sweep
-every parameter is moved, one at a time and several together, and the ranks are counted again. At the end
-neighbouring healthy windows are compared with each other, which must accuse nobody.
+The data are Nezha's 24 cases of TrainTicket (docs/diagnosis.md); without them nothing is measured. At the end
+neighbouring healthy windows are compared with each other, which must accuse nobody. With --sweep every parameter is
+moved as well, one at a time and two together, and the ranks are counted again. Each result is added to FILE, and one
+that is there already is not reckoned anew: a run that was interrupted goes on, and a finished one is shown again.
 """
 
 import argparse
 import importlib.util
 import itertools
+import json
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from ordertrace_rules.diagnosis import parameters, templates
+from ordertrace_rules.diagnosis import diagnose as diagnosis
+from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.cohort import Case, group
 from ordertrace_rules.diagnosis.diagnose import diagnose
 from ordertrace_rules.diagnosis.templates import is_failure
 
 Setting = Mapping[str, float]
 Ranker = Callable[[Sequence[Case], Sequence[Case]], list[str]]
+Result = tuple[str, str, str]  # input, window of the case, setting as JSON
 INPUTS = {"logs and spans": True, "logs alone": False}
 WINDOWS = (3, 4, 5)  # into so many neighbouring windows a healthy one is divided
 SWEEP: Mapping[str, Sequence[float]] = {
@@ -40,8 +44,8 @@ SWEEP: Mapping[str, Sequence[float]] = {
     "MIN_HEALTHY": (3, 8, 10),
     "MAX_AFFECTED": (30, 50),
     "MAX_HEALTHY": (30, 50),
-    "SIMILAR": (0.4, 0.5, 0.7, 0.8),
-    "HEAD": (12, 48),
+    "SIMILAR_LINES": (0.4, 0.5, 0.7, 0.8),
+    "LINE_TOKENS": (12, 48),
 }
 
 
@@ -88,28 +92,13 @@ class Cases:
     """Every labelled case as two cohorts, for one kind of input."""
 
     def __init__(self, spans: bool) -> None:
-        archive = trainticket().Archive()
-        self.faults: list[Any] = archive.faults()
+        self._archive, self._spans = trainticket().Archive(), spans
+        self.faults: list[Any] = self._archive.faults()
         names = sorted({fault.healthy for fault in self.faults})
-        self.healthy = {name: group(archive.healthy(name, spans=spans)) for name in names}
-        self.affected = [group(archive.affected(fault, spans=spans)) for fault in self.faults]
+        self.healthy = {name: group(self._archive.healthy(name, spans=spans)) for name in names}
 
-    def places(self, ranker: Ranker) -> list[int]:
-        """For each fault the place of the faulty service, from 1; one past the end where it is not named."""
-        places: list[int] = []
-        for fault, affected in zip(self.faults, self.affected, strict=True):
-            ranked = ranker(affected, self.healthy[fault.healthy])
-            places.append(ranked.index(fault.service) + 1 if fault.service in ranked else len(ranked) + 1)
-        return places
-
-    def named(self) -> tuple[int, int]:
-        """In how many cases a cause was named, and in how many of them it was the right one."""
-        causes = [
-            (diagnose(affected, self.healthy[fault.healthy]).cause, fault.service)
-            for fault, affected in zip(self.faults, self.affected, strict=True)
-        ]
-        named = [(cause.service, faulty) for cause, faulty in causes if cause is not None]
-        return len(named), sum(service == faulty for service, faulty in named)
+    def cohorts(self, fault: Any) -> tuple[list[Case], list[Case]]:
+        return group(self._archive.affected(fault, spans=self._spans)), self.healthy[fault.healthy]
 
     def neighbours(self) -> Iterator[tuple[list[Case], list[Case]]]:
         """Windows of healthy cases that follow each other, either way round."""
@@ -121,17 +110,15 @@ class Cases:
                 for one, other in itertools.pairwise(windows):
                     yield one, other
                     yield other, one
-        for one, other in itertools.permutations(self.healthy.values(), 2):
-            yield one, other
+        yield from itertools.permutations(self.healthy.values(), 2)
 
 
-_loaded: dict[bool, Cases] = {}
+cases_of = cache(Cases)
 
 
-def cases_of(spans: bool) -> Cases:
-    if spans not in _loaded:
-        _loaded[spans] = Cases(spans)
-    return _loaded[spans]
+def place_of(service: str, ranked: Sequence[str]) -> int:
+    """From 1; one past the end where it is not named."""
+    return ranked.index(service) + 1 if service in ranked else len(ranked) + 1
 
 
 # settings --------------------------------------------------------------------------------------------------
@@ -146,72 +133,125 @@ def settings() -> list[Setting]:
     return [*single, *pairs]
 
 
-@contextmanager
-def moved(setting: Setting) -> Iterator[None]:
-    of = {m: {k: v for k, v in setting.items() if hasattr(m, k)} for m in (parameters, templates)}
-    with ExitStack() as stack:
-        for module, values in of.items():
-            if values:
-                stack.enter_context(mock.patch.multiple(module, **values))
-        yield
+def places_under(spans: bool, number: int, tried: Sequence[Setting]) -> list[int]:
+    """The place of the faulty service of one case under each setting. Its records are read once for all of them."""
+    fault = cases_of(spans).faults[number]
+    affected, healthy = cases_of(spans).cohorts(fault)
+    places: list[int] = []
+    with mock.patch.object(diagnosis, "observed", remembering(diagnosis.observed)):
+        for setting in tried:
+            with mock.patch.dict(vars(parameters), setting):
+                places.append(place_of(fault.service, by_contrast(affected, healthy)))
+    return places
 
 
-def places_under(setting: Setting, spans: bool) -> list[int]:
-    with moved(setting):
-        return cases_of(spans).places(by_contrast)
+def remembering(observe: Callable[..., Any]) -> Callable[..., Any]:
+    """What an observation depends on: the cases, and how lines are told apart."""
+    known: dict[tuple[object, ...], Any] = {}
+
+    def remembered(affected: Sequence[Case], healthy: Sequence[Case]) -> Any:
+        subjects = (tuple(case.subject for case in cases) for cases in (affected, healthy))
+        key = (parameters.SIMILAR_LINES, parameters.LINE_TOKENS, *subjects)
+        if key not in known:
+            known[key] = observe(affected, healthy)
+        return known[key]
+
+    return remembered
 
 
-def falsely_localised(spans: bool) -> tuple[int, int]:
-    """In how many comparisons of healthy windows a service was accused, and of how many."""
-    verdicts = [diagnose(one, other).cause for one, other in cases_of(spans).neighbours()]
-    return sum(cause is not None for cause in verdicts), len(verdicts)
+def sweep(path: Path, jobs: int) -> None:
+    tried = settings()
+    texts = [json.dumps(setting) for setting in tried]
+    known = dict(read_results(path))
+    with ProcessPoolExecutor(jobs) as pool, path.open("a", encoding="utf-8") as file:
+        running: dict[Future[list[int]], tuple[str, str, list[int]]] = {}
+        for name, spans in INPUTS.items():
+            for number, fault in enumerate(cases_of(spans).faults):
+                left = [n for n, text in enumerate(texts) if (name, fault.window, text) not in known]
+                if left:
+                    future = pool.submit(places_under, spans, number, [tried[n] for n in left])
+                    running[future] = (name, fault.window, left)
+        for future in as_completed(running):
+            name, window, left = running[future]
+            for n, place in zip(left, future.result(), strict=True):
+                known[name, window, texts[n]] = place
+                file.write(json.dumps([name, window, texts[n], place]) + "\n")
+            file.flush()
+    show_sweep(tried, texts, known)
+
+
+def read_results(path: Path) -> Iterator[tuple[Result, int]]:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        name, window, setting, place = json.loads(line)
+        yield (name, window, setting), place
 
 
 # the whole -------------------------------------------------------------------------------------------------
-def among(places: Sequence[int], first: int) -> int:
+def among(places: Iterable[int], first: int) -> int:
     return sum(place <= first for place in places)
+
+
+def show_ways() -> None:
+    print("| input | way | first | among 3 | among 5 |\n|---|---|---:|---:|---:|")
+    by_kind: dict[tuple[str, str], list[int]] = {}
+    for name, spans in INPUTS.items():
+        cases = cases_of(spans)
+        found: dict[str, list[int]] = {way: [] for way in WAYS}
+        for fault in cases.faults:
+            cohorts = cases.cohorts(fault)
+            for way, ranker in WAYS.items():
+                found[way].append(place_of(fault.service, ranker(*cohorts)))
+            by_kind.setdefault((fault.kind, name), []).append(found["contrast"][-1])
+        for way, places in found.items():
+            counts = " | ".join(f"{among(places, first)} of {len(places)}" for first in (1, 3, 5))
+            print(f"| {name} | {way} | {counts} |", flush=True)
+    print("\n| kind of fault | input | first | among 3 | among 5 |\n|---|---|---:|---:|---:|")
+    for (kind, name), places in sorted(by_kind.items()):
+        counts = " | ".join(f"{among(places, first)} of {len(places)}" for first in (1, 3, 5))
+        print(f"| {kind.replace('_', ' ')} | {name} | {counts} |")
+
+
+def show_causes() -> None:
+    print("\n| input | cause named | right | healthy windows compared | accused |\n|---|---:|---:|---:|---:|")
+    for name, spans in INPUTS.items():
+        cases = cases_of(spans)
+        named = [(diagnose(*cases.cohorts(fault)).cause, fault.service) for fault in cases.faults]
+        told = [(cause.service, faulty) for cause, faulty in named if cause is not None]
+        right = sum(service == faulty for service, faulty in told)
+        verdicts = [diagnose(one, other).cause for one, other in cases.neighbours()]
+        accused = sum(cause is not None for cause in verdicts)
+        print(f"| {name} | {len(told)} | {right} | {len(verdicts)} | {accused} |", flush=True)
+
+
+def show_sweep(tried: Sequence[Setting], texts: Sequence[str], known: Mapping[Result, int]) -> None:
+    columns = " | ".join(
+        f"{among_so_many}: median | worst" for among_so_many in ("first", "among 3", "among 5")
+    )
+    print(f"\n| input, {len(tried)} settings | {columns} | worst setting |\n|---|{'---:|' * 6}---|")
+    for name, spans in INPUTS.items():
+        found = [[known[name, fault.window, text] for fault in cases_of(spans).faults] for text in texts]
+        counts = [[among(places, n) for places in found] for n in (1, 3, 5)]
+        worst = tried[counts[0].index(min(counts[0]))]
+        figures = " | ".join(f"{statistics.median(of):g} | {min(of)}" for of in counts)
+        print(f"| {name} | {figures} | {', '.join(f'{k} {v:g}' for k, v in worst.items())} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sweep", action="store_true", help="move the parameters too: some twenty minutes")
+    parser.add_argument(
+        "--sweep", type=Path, metavar="FILE", help="move the parameters too; results are kept"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     if not trainticket().ARCHIVE.exists():
         print("the data set is not here: see docs/diagnosis.md")
         return
-    print("| input | way | first | among 3 | among 5 |\n|---|---|---:|---:|---:|")
-    for name, spans in INPUTS.items():
-        for way, ranker in WAYS.items():
-            places = cases_of(spans).places(ranker)
-            counts = " | ".join(f"{among(places, first)} of {len(places)}" for first in (1, 3, 5))
-            print(f"| {name} | {way} | {counts} |", flush=True)
-    print("\n| input | cause named | right | healthy windows compared | accused |\n|---|---:|---:|---:|---:|")
-    for name, spans in INPUTS.items():
-        (named, right), (accused, of) = cases_of(spans).named(), falsely_localised(spans)
-        print(f"| {name} | {named} | {right} | {of} | {accused} |", flush=True)
-    if arguments.sweep:
-        sweep(arguments.jobs)
-
-
-def sweep(jobs: int) -> None:
-    tried = settings()
-    print(
-        f"\n| input, {len(tried)} settings | first: median | worst | among 3: median | worst | worst setting |"
-    )
-    print("|---|---:|---:|---:|---:|---|")
-    with ProcessPoolExecutor(jobs) as pool:
-        for name, spans in INPUTS.items():
-            found = list(pool.map(places_under, tried, itertools.repeat(spans)))
-            first, three = ([among(places, n) for places in found] for n in (1, 3))
-            worst = ", ".join(f"{k} {v:g}" for k, v in tried[first.index(min(first))].items())
-            print(
-                f"| {name} | {statistics.median(first):g} | {min(first)} | {statistics.median(three):g} | "
-                f"{min(three)} | {worst} |",
-                flush=True,
-            )
+    show_ways()
+    show_causes()
+    if arguments.sweep is not None:
+        sweep(arguments.sweep, arguments.jobs)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ many subjects are drawn, by a hash of their id, as a comparison needs. The secon
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from ordertrace_rules.intake.record import decode, flat
 
 _PLAIN = rb'"([ !#-\[\]-~]*)"'  # printable ASCII, nothing escaped: as it stands is how it reads
 _ORDER, _TRACE = (
-    re.compile(rb'(?<!\\)"%b(?:\.id"\s*:\s*|"\s*:\s*\{[^{}]*?(?<!\\)"id"\s*:\s*)%b' % (name, _PLAIN))
+    re.compile(rb'"%b(?:\.id"\s*:\s*|"\s*:\s*\{[^{}]*?(?<!\\)"id"\s*:\s*)%b' % (name, _PLAIN))
     for name in (b"order", b"trace")
 )
+_BACKSLASH = ord("\\")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,9 @@ def drawn_from(path: Path, most: int, on_unreadable: Callable[[Unreadable], obje
 def _ids(record: RawRecord) -> tuple[str, str]:
     """The ids of order and trace of a record; empty where it has none, or cannot be read."""
     if isinstance(record.value, bytes):
-        found = _found(_ORDER, b'"order', record.value), _found(_TRACE, b'"trace', record.value)
-        if found[0] is not None and found[1] is not None:
-            return _id(found[0]), found[1]
+        order, trace = _found(_ORDER, b'"order', record.value), _found(_TRACE, b'"trace', record.value)
+        if order is not None and trace is not None:
+            return _id(order.decode()), trace.decode()
     try:
         fields = flat(decode(record.value)[0])
     except (RecordError, RecursionError):
@@ -80,13 +82,16 @@ def _ids(record: RawRecord) -> tuple[str, str]:
     return _id(_one(order)), _one(trace)
 
 
-def _found(pattern: re.Pattern[bytes], key: bytes, line: bytes) -> str | None:
+def _found(pattern: re.Pattern[bytes], key: bytes, line: bytes) -> bytes | None:
     """The id; empty where the line has no such key, None where it must be decoded to tell."""
-    if key not in line:
-        return ""
-    matches: Iterator[re.Match[bytes]] = pattern.finditer(line)
-    values = {match.group(1) for match in matches}
-    return values.pop().decode() if len(values) == 1 else None
+    begins = line.find(key)
+    if begins < 0:
+        return b""
+    first = pattern.match(line, begins)
+    if first is not None and line[begins - 1] != _BACKSLASH and line.find(key, first.end()) < 0:
+        return first[1]  # nearly always: to look for more would take four times as long
+    values = {m[1] for m in pattern.finditer(line, begins) if line[m.start() - 1] != _BACKSLASH}
+    return values.pop() if len(values) == 1 else None
 
 
 def _one(value: object) -> str:
@@ -96,6 +101,7 @@ def _one(value: object) -> str:
     return "" if value is None else str(value)
 
 
+@lru_cache(maxsize=65_536)  # an order has many records
 def _id(text: str) -> str:
     order = normalise_order_id(text)
     return "" if order.lower() in ABSENT_IDS else order

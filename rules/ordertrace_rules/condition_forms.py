@@ -54,6 +54,9 @@ _CHANCE = Field(
     default=50,
 )
 _LEAST = Field("least", Whole(least=20, most=1000), "how many passages have to be known", default=50)
+_AHEAD = Field(
+    "ahead", Duration(), "how long before it is due it may be told at the earliest; else as soon as seen"
+)
 _PERCENT = Whole(least=0, most=90)
 _REF = String(r"[a-z][a-z0-9_]{0,59}", "payment_id")
 
@@ -108,9 +111,10 @@ FORMS: Mapping[str, Form] = {
                 ),
                 _CHANCE,
                 _LEAST,
+                _AHEAD,
             )
         ),
-        lambda v: StageAtRisk(_unless_any(v["stage_at_risk"]), v["chance"] / 100, v["least"]),
+        lambda v: StageAtRisk(_unless_any(v["stage_at_risk"]), v["chance"] / 100, v["least"], v["ahead"]),
     ),
     "promise_at_risk": Form(
         Record(
@@ -123,9 +127,10 @@ FORMS: Mapping[str, Form] = {
                 ),
                 _CHANCE,
                 _LEAST,
+                _AHEAD,
             )
         ),
-        lambda v: PromiseAtRisk(v["promise_at_risk"], v["chance"] / 100, v["least"]),
+        lambda v: PromiseAtRisk(v["promise_at_risk"], v["chance"] / 100, v["least"], v["ahead"]),
     ),
     "count_of": Form(
         Record(

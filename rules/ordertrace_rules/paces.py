@@ -7,14 +7,16 @@ from ordertrace_rules.stores.protocol import Store
 from ordertrace_rules.times import DAY, HOUR, parse_instant
 from ordertrace_rules.vocabulary import Journey, Process, Stage
 
-LATELY = 7 * DAY
+LATELY = (
+    28 * DAY
+)  # a shop of ten orders a day needs weeks for figures that hold; a large one takes its latest
 PASSAGES = 1_000  # the latest of them: p95 of so many is known to 15 %
 WHOLE = 1_000_000  # parts of the time until a promised date
 REMEMBERED = 256  # figures of a stage and a day
 
 
 class Paces(Protocol):
-    """Figures of the seven days before the day (UTC) of `at`, sorted. The day's own are left out, so that all of a
+    """Figures of the 28 days before the day (UTC) of `at`, sorted. The day's own are left out, so that all of a
     day are judged by the same figures, in a replay too."""
 
     def durations(self, process: Process, stage: Stage, at: int) -> tuple[int, ...]:

@@ -181,6 +181,8 @@ def test_every_field_is_read() -> None:
         ("{promise_at_risk: promised_at, chance: 70}", PromiseAtRisk("promised_at", 0.7)),
         ("stage_at_risk: any", StageAtRisk()),
         ("{stage_at_risk: picking, chance: 80, least: 100}", StageAtRisk(("picking",), 0.8, 100)),
+        ("{stage_at_risk: any, ahead: 4h}", StageAtRisk(ahead=4 * HOUR)),
+        ("{promise_at_risk: promised_at, ahead: 2d}", PromiseAtRisk("promised_at", ahead=2 * DAY)),
         ("logs_missing: {silent_after: 20m}", LogsMissing(20 * MINUTE)),
         ("logs_missing: {}", LogsMissing(10 * MINUTE)),
     ],

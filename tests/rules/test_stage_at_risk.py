@@ -93,6 +93,27 @@ def test_an_order_that_gets_through_after_all_is_resolved_by_its_record(seen):
     assert (member.state, member.resolved_at) == ("resolved", done.timestamp)
 
 
+def test_with_ahead_it_is_told_no_earlier_than_so_long_before_the_target(seen, make_world):
+    patient = make_world(catalogue=catalogue(replace(PICKING, ahead=2 * HOUR)))
+    patient.store.append(seen.store.arrivals("", 10_000).events)
+    patient.tick(16 * 60)
+    patient.say(DAY_2, "wms", "wms.received", "SO-1")
+    patient.tick(DAY_2 + 10 * 60 - 1)
+    assert members(patient) == {}
+    patient.tick(DAY_2 + 10 * 60)
+    assert members(patient)["SO-1"].opened_at - members(patient)["SO-1"].since == 10 * HOUR
+
+
+def test_with_ahead_it_is_still_told_only_where_it_is_likely(seen, make_world):
+    """Only of those who stood for longer than 118 minutes all were late; `ahead` would allow it after 60."""
+    strict = make_world(catalogue=catalogue(replace(PICKING, chance=0.99, ahead=11 * HOUR)))
+    strict.store.append(seen.store.arrivals("", 10_000).events)
+    strict.tick(16 * 60)
+    strict.say(DAY_2, "wms", "wms.received", "SO-1")
+    strict.tick(DAY_2 + 200)
+    assert members(strict)["SO-1"].opened_at - members(strict)["SO-1"].since == 118 * MINUTE
+
+
 def test_the_days_own_passages_change_nothing(seen):
     """All of a day are judged by the same figures, so nothing that was said is taken back by what others do."""
     seen.say(DAY_2, "wms", "wms.received", "SO-1")
@@ -174,10 +195,14 @@ def delivered(world, hours: float, order: str, start: float = 0) -> None:
 
 @pytest.fixture
 def delivering(make_world):
+    return delivering_by(make_world, PROMISE)
+
+
+def delivering_by(make_world, condition: PromiseAtRisk):
     """Forty orders that took five hours from packing to the signature."""
     loaded = catalogue(PICKING)
     world = make_world(
-        catalogue=replace(loaded, playbooks=(replace(loaded.playbooks[0], condition=PROMISE),))
+        catalogue=replace(loaded, playbooks=(replace(loaded.playbooks[0], condition=condition),))
     )
     for number in range(40):
         delivered(world, 4, f"done-{number}")
@@ -203,6 +228,15 @@ def test_an_order_is_at_risk_once_it_used_more_of_its_time_than_others_did(deliv
     assert members(delivering)["tight"].resolved_at == at(DAY_2 + 4 * 60)  # the date itself: now it is late
     delivering.tick(DAY_2 + 300)
     assert members(delivering)["easy"].state == "open"
+
+
+def test_with_ahead_the_promise_too_is_told_no_earlier(make_world):
+    world = delivering_by(make_world, replace(PROMISE, ahead=HOUR // 2))
+    world.say(DAY_2, "wms", "wms.packed", "tight", **promised(4))
+    world.tick(DAY_2 + 209)  # at 200 without
+    assert members(world) == {}
+    world.tick(DAY_2 + 210)
+    assert set(members(world)) == {"tight"}
 
 
 def test_an_order_without_a_date_or_with_none_that_can_be_read_is_left_alone(delivering):

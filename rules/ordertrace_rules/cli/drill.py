@@ -1,6 +1,7 @@
 """`ordertrace drill`: a simulated shop with a known fault, judged by the rules that are configured."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -41,7 +42,9 @@ Examples:
     "--orders", type=click.IntRange(20, 20_000), help="How many orders; each scenario has its own number."
 )
 @click.option("--list", "only_list", is_flag=True, help="Show the scenarios and run none.")
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
+)
 @click.pass_obj
 def drill(
     context: Context, names: tuple[str, ...], seed: int, orders: int | None, only_list: bool, output: str
@@ -62,6 +65,8 @@ def drill(
     if output == "json":
         runs = [drill_document(scenario, score) for scenario, score in scores]
         click.echo(json.dumps({"runs": runs}, ensure_ascii=False, indent=2))
+    elif output == "markdown":
+        _print_markdown(scores)
     else:
         _print(scores)
     if any(score.shortfalls(scenario) for scenario, score in scores):
@@ -87,34 +92,50 @@ def _list(scenarios: list[Scenario]) -> None:
         click.echo(f"{scenario.name:24} {scenario.title}")
 
 
+HEADINGS = (
+    *("scenario", "harmed", "told", "falsely", "precision", "recall", "withdrawn", "unverified"),
+    *("delay", "cause", "cleared"),
+)
+_TEXTS = ("scenario", "cause")
+
+
+def _cells(scenario: Scenario, score: Score) -> tuple[str, ...]:
+    """One row of the table, in the order of `HEADINGS`."""
+    shared = f", {scenario.attribute[1]}" if scenario.attribute is not None and score.attribute_found else ""
+    counts = (score.harmed, score.told, score.accused_falsely)
+    shares = ("-" if share is None else f"{share:.2f}" for share in (score.precision, score.recall))
+    return (
+        scenario.name,
+        *map(str, counts),
+        *shares,
+        str(score.withdrawn),
+        str(score.unverified),
+        "-" if score.delay is None else format_duration(score.delay),
+        (score.cause or "-") + shared,
+        f"{score.cleared} of {score.innocent}",
+    )
+
+
 def _print(scores: list[tuple[Scenario, Score]]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in (
-        "scenario",
-        "harmed",
-        "told",
-        "falsely",
-        "withdrawn",
-        "unverified",
-        "delay",
-        "cause",
-        "cleared",
-    ):
-        table.add_column(
-            heading, justify="left" if heading in ("scenario", "cause") else "right", no_wrap=True
-        )
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in _TEXTS else "right", no_wrap=True)
     for scenario, score in scores:
-        table.add_row(
-            scenario.name,
-            *(
-                str(n)
-                for n in (score.harmed, score.told, score.accused_falsely, score.withdrawn, score.unverified)
-            ),
-            "-" if score.delay is None else format_duration(score.delay),
-            score.cause or "-",
-            f"{score.cleared} of {score.innocent}",
-        )
+        table.add_row(*_cells(scenario, score))
     output_console().print(table)
     for scenario, score in scores:
         for short in score.shortfalls(scenario):
             click.echo(f"{scenario.name}: {short}")
+
+
+def _print_markdown(scores: list[tuple[Scenario, Score]]) -> None:
+    """The table of docs/drill.md."""
+    _echo_row(HEADINGS)
+    _echo_row("---" if heading in _TEXTS else "---:" for heading in HEADINGS)
+    for scenario, score in scores:
+        name, *others = _cells(scenario, score)
+        _echo_row((f"`{name}`", *others))
+
+
+def _echo_row(cells: Iterable[str]) -> None:
+    click.echo(f"| {' | '.join(cells)} |")

@@ -17,12 +17,14 @@ class PromiseAtRisk:
 
     A far customer is promised a later date and needs more time, so it is shares of the time that are compared. The
     stage's end, the process's end and the date itself end it. The figures are those of the days before the stage
-    began; with fewer than `least` of them nothing is said.
+    began; with fewer than `least` of them nothing is said. With `ahead` (ns) nothing is said earlier than so
+    long before the date.
     """
 
     label: str
     chance: float = 0.5
     least: int = 50
+    ahead: int | None = None
 
     def find(self, timeline: Timeline, now: int) -> tuple[Finding, ...]:
         promised = promise_of(timeline.journey, self.label)
@@ -45,6 +47,8 @@ class PromiseAtRisk:
             return Finding("quiet", due=again) if waits else None
         share = critical_age(used, WHOLE, self.chance)
         at_risk = state.started_at + share * (promised - state.started_at) // WHOLE
+        if self.ahead is not None:
+            at_risk = max(at_risk, promised - self.ahead)
         if at_risk >= promised:
             return None
         over = [state.ended_at] if state.ended_at is not None else []

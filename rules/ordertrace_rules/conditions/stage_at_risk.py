@@ -15,7 +15,8 @@ from ordertrace_rules.vocabulary import Stage, StagePart, StageState
 class StageAtRisk:
     """Opens once the time that is left is less than what those needed that had stood there as long: of the orders
     that lasted so far, `chance` of them missed the target. It is over when the stage is, and with the target itself:
-    then it is no longer about to be late.
+    then it is no longer about to be late. With `ahead` (ns, of working time where the stage has a calendar) nothing is
+    said earlier than so long before the target: of what stands for long many still get through.
 
     The figures are those of the days before the stage began, so they never change under an order that waits. With
     fewer than `least` of them nothing is said. `stages` empty is all.
@@ -24,6 +25,7 @@ class StageAtRisk:
     stages: tuple[str, ...] = ()
     chance: float = 0.5
     least: int = 50
+    ahead: int | None = None
 
     def find(self, timeline: Timeline, now: int) -> tuple[Finding, ...]:
         return tuple(
@@ -48,6 +50,8 @@ class StageAtRisk:
             again = now + HOUR
             return Finding("quiet", due=again) if leg.state == "running" and again < leg.deadline else None
         standing = critical_age(taken, stage.target, self.chance)
+        if self.ahead is not None:
+            standing = max(standing, stage.target - self.ahead)
         at_risk = reach(leg.started_at, standing, stage.calendar, stage.pauses, timeline.events)
         if at_risk is None or at_risk >= leg.deadline:
             return None

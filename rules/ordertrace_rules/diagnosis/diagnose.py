@@ -34,7 +34,7 @@ def diagnose(
     affected = sample(affected, parameters.MAX_AFFECTED)
     healthy = sample(healthy, parameters.MAX_HEALTHY)
     sampled = _sampled((len(affected), affected_of, "affected"), (len(healthy), healthy_of, "healthy"))
-    ours, theirs = _observe(affected, healthy)
+    ours, theirs = observed(affected, healthy)
     stops, words = stopped_at(ours, process), last_words(ours)
     if not ours or len(theirs) < parameters.MIN_HEALTHY:
         return Diagnosis(
@@ -63,9 +63,10 @@ def diagnose(
     )
 
 
-def _observe(
+def observed(
     affected: Sequence[Case], healthy: Sequence[Case]
 ) -> tuple[list[Observation], list[Observation]]:
+    """Both cohorts read once, with the templates of the lines of both."""
     miner = Miner()
     for case in (*healthy, *affected):
         miner.learn(case.events)

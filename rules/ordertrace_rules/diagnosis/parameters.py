@@ -37,6 +37,15 @@ LATENCY_QUANTILE = 0.9
 LATENCY_SHARE = 0.02
 """… and only by at least this share of what a healthy subject takes as a whole: less delays nobody."""
 
+SIMILAR_LINES = 0.6
+"""Share of equal tokens for two lines of text to be one template; Drain's own default is 0.4 to 0.5."""
+
+LINE_TOKENS = 24
+"""Tokens of a line that count: what follows is data in practice (a dumped response, a stack)."""
+
+LINE_LENGTH = 600
+"""Characters of a line that are looked at: `LINE_TOKENS` are in them, and masks cost time."""
+
 EXAMPLES = 2
 EXAMPLE_LENGTH = 300
 WORDS_PER_SERVICE = 2

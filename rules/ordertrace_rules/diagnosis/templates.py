@@ -10,11 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import cast
 
+from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.event import Event
 
-HEAD = 24  # tokens of a line that count; what follows is data in practice (a dumped response, a stack)
-TEXT = 600  # characters of a line that are looked at
-SIMILAR = 0.6  # share of equal tokens for two lines to be one template; Drain's own default is 0.4 to 0.5
 ANY = "<*>"
 
 FAILING_LEVELS = frozenset({"error", "err", "fatal", "critical", "severe", "emergency", "alert"})
@@ -62,7 +60,7 @@ def mask(text: str) -> tuple[str, ...]:
     text = _PLACE.sub(" ", text)
     for pattern, word in _MASKS:
         text = pattern.sub(word, text)
-    return tuple([*places, *_TOKEN.findall(text)][:HEAD])
+    return tuple([*places, *_TOKEN.findall(text)][: parameters.LINE_TOKENS])
 
 
 class Miner:
@@ -75,7 +73,7 @@ class Miner:
     def learn(self, events: Iterable[Event]) -> None:
         for event in events:
             if not event.action and event.kind != "span":
-                self._place(event.service, text_of(event)[:TEXT])
+                self._place(event.service, _head(event))
 
     def symbol(self, event: Event) -> str:
         """The name under which the record counts; a span goes by its name."""
@@ -84,7 +82,7 @@ class Miner:
         if event.action:
             failed = event.outcome == "failure" and "fail" not in event.action
             return f"{event.action} (failure)" if failed else event.action
-        return " ".join(self._place(event.service, text_of(event)[:TEXT])) or event.error_type or "(empty)"
+        return " ".join(self._place(event.service, _head(event))) or event.error_type or "(empty)"
 
     def _place(self, service: str, text: str) -> list[str]:
         known = self._known.get((service, text))
@@ -94,7 +92,7 @@ class Miner:
         placed = bool(tokens) and _PLACE.fullmatch(tokens[0]) is not None
         group = self._groups.setdefault((service, "" if placed else str(len(tokens)), *tokens[:1]), [])
         template = max(group, key=lambda t: _likeness(t, tokens), default=None)
-        if template is None or (_likeness(template, tokens) < SIMILAR and not placed):
+        if template is None or (_likeness(template, tokens) < parameters.SIMILAR_LINES and not placed):
             template = list(tokens)
             group.append(template)
         else:
@@ -104,6 +102,10 @@ class Miner:
                     template[place] = ANY
         self._known[service, text] = template
         return template
+
+
+def _head(event: Event) -> str:
+    return text_of(event)[: parameters.LINE_LENGTH]
 
 
 def _likeness(template: list[str], tokens: tuple[str, ...]) -> float:

@@ -271,6 +271,13 @@ _ALL: Sequence[Scenario] = (
         weather=Weather(outages=(Outage("inventory", START + HOUR, START + 3 * DAY),)),
     ),
     Scenario(
+        "records_lost",
+        "One record in fifty is lost on its way; nothing else is wrong",
+        expects="unverified",
+        share=0.0,
+        weather=Weather(lost=0.02),
+    ),
+    Scenario(
         "records_delayed",
         "The shipping of the inventory's records stalls for six hours, then all of them arrive",
         expects="nothing",
