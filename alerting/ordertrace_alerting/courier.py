@@ -56,6 +56,7 @@ class Courier:
         self._random = random
         self._tally = tally
         self._busy: dict[str, threading.Thread] = {}
+        self._results: list[str] = []
         self._lock = threading.Lock()
 
     @property
@@ -63,28 +64,33 @@ class Courier:
         """How many targets have not answered yet."""
         return len(self._busy)
 
-    def send(self, now: int, patience: float) -> list[str]:
-        """Send what is due, and wait up to `patience` seconds for it. Returns what became of what ended by then."""
-        results: list[str] = []
-        started: list[threading.Thread] = []
+    def send(self, now: int) -> None:
+        """Begin to send what is due, and return at once: whoever hangs is waited for by its own thread alone."""
         for target in self._store.targets_due(now):
             with self._lock:
                 if target in self._busy:
                     continue
                 thread = threading.Thread(
-                    target=self._send_to, args=(target, results), name=f"alerting-{target}", daemon=True
+                    target=self._send_to, args=(target,), name=f"alerting-{target}", daemon=True
                 )
                 thread.start()  # its end waits for this lock
                 self._busy[target] = thread
-            started.append(thread)
-        _join(started, patience)
-        return list(results)
 
-    def close(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds for the sends under way."""
-        _join(list(self._busy.values()), timeout)
+    def results(self) -> list[str]:
+        """What became of the attempts that ended since this was last asked."""
+        with self._lock:
+            results, self._results = self._results, []
+        return results
 
-    def _send_to(self, target: str, results: list[str]) -> None:
+    def wait(self, seconds: float) -> None:
+        """Wait up to `seconds` for the sends under way."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            threads = list(self._busy.values())
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _send_to(self, target: str) -> None:
         """Send what is due to one target, one by one, until it asks for patience."""
         try:
             for _ in range(_MESSAGES_PER_TARGET):
@@ -95,7 +101,8 @@ class Courier:
                     state = self._attempt(due[0])
                 except Conflict:
                     continue  # another worker has it
-                results.append(state)
+                with self._lock:
+                    self._results.append(state)
                 if state == "pending":
                     return
         except Exception:
@@ -176,12 +183,6 @@ class Courier:
                 return
             except Conflict:
                 continue
-
-
-def _join(threads: list[threading.Thread], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _log_line(delivery: Delivery, now: int, result: Result, latency: int) -> Attempt:

@@ -29,7 +29,8 @@ _FORGET_EVERY = 3600 * NS
 
 @dataclass(frozen=True, slots=True)
 class TickResult:
-    """What one tick did; `sending` counts the targets that had not answered when it returned."""
+    """What one tick did. Of attempts, what ended since the tick before; `sending` counts the targets that have not
+    answered yet."""
 
     routed: int = 0
     flushed: int = 0
@@ -44,7 +45,8 @@ class Pipeline:
     """Safe to use from several threads.
 
     `senders` are by receiver name; `clock_now` gives nanoseconds since the epoch; `random` gives numbers from 0
-    up to 1 for the jitter; a tick waits `patience` seconds of real time for its sends, then leaves them running.
+    up to 1 for the jitter. A tick leaves its sends running, so that who hangs delays nobody; with `patience` it
+    waits so many seconds of real time for them, as a program does that ticks once.
     `count` gives the figures of a daily report, and without it there is none; the outside address is pinged only
     while `is_well` says so.
     """
@@ -57,7 +59,7 @@ class Pipeline:
         clock_now: Callable[[], int],
         *,
         random: Callable[[], float] = random_source.random,
-        patience: float = 0.5,
+        patience: float = 0.0,
         count: daily.Count | None = None,
         is_well: Callable[[], bool] = lambda: True,
         ping: Ping | None = None,
@@ -98,7 +100,10 @@ class Pipeline:
         self._report(now)
         routed = route_arrivals(self._config, self.store)
         flushed, failed = self._flushes.run(now)
-        results = self._courier.send(now, self._patience)
+        self._courier.send(now)
+        if self._patience:
+            self._courier.wait(self._patience)
+        results = self._courier.results()
         self._forget(now)
         if self._dead_man is not None and self._is_well():
             self._dead_man.tick(now)
@@ -132,7 +137,7 @@ class Pipeline:
 
     def close(self, timeout: float = 5.0) -> None:
         """Wait up to `timeout` seconds for the sends under way. What is left is sent again after its claim."""
-        self._courier.close(timeout)
+        self._courier.wait(timeout)
         if self._dead_man is not None:
             self._dead_man.close(timeout)
 

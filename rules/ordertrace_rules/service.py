@@ -95,6 +95,14 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
     intake = site_intake(settings, opened.store, clock)
     readers = _foreign_indices(settings, intake, opened.store, clock)
     pulse = Pulse()
+    alerts = Pipeline(
+        config,
+        alert_store,
+        senders,
+        clock.now,
+        count=lambda since, until: day_figures(opened.store, opened.views, pulse, since, until),
+        is_well=lambda: pulse.is_well(max(300.0, 3 * settings.tick_interval / NS)),
+    )
     try:
         yield Service(
             settings=settings,
@@ -103,14 +111,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
             views=opened.views,
             intake=intake,
             engine=Engine(opened.store, engine_rules(settings, catalogue), clock),
-            alerts=Pipeline(
-                config,
-                alert_store,
-                senders,
-                clock.now,
-                count=lambda since, until: day_figures(opened.store, opened.views, pulse, since, until),
-                is_well=lambda: pulse.is_well(max(300.0, 3 * settings.tick_interval / NS)),
-            ),
+            alerts=alerts,
             pulse=pulse,
             clock=clock,
             foreign_indices=readers,
@@ -121,6 +122,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
     finally:
         for reader in readers:
             reader.close()
+        alerts.close()  # what is being sent is recorded, or it would be sent again
         alert_store.close()
         opened.close()
 
