@@ -7,7 +7,7 @@ looking at values (whether a name is known, which of two instants comes first) i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ordertrace_alerting.durations import MOST_SECONDS, NS, PATTERN
 from ordertrace_alerting.fields import Fields, Form, Said, T
@@ -64,7 +64,7 @@ class Outline(Fields):
 
     def _shape(self) -> Schema:
         properties = {name: self._resolved(value) for name, value in self._properties.items()}
-        required, rules = list(self._required), list(self._rules)
+        required, rules = list(self._required), [self._or_in_file(rule) for rule in self._rules]
         for name in filter(properties.__contains__, self._secrets):
             in_file = name + self._suffix
             properties[in_file] = {"type": "string", "minLength": 1}
@@ -77,6 +77,24 @@ class Outline(Fields):
         shape |= {"required": required} if required else {}
         shape |= {"additionalProperties": False} if self._is_closed else {}
         return shape | ({"allOf": rules} if rules else {})
+
+    def _or_in_file(self, rule: Schema) -> Schema:
+        """The rule, with a secret that has to be there in a file as well."""
+        if (
+            rule.keys() == {"required"}
+            and len(rule["required"]) == 1
+            and rule["required"][0] in self._secrets
+        ):
+            [name] = rule["required"]
+            return {"anyOf": [rule, {"required": [name + self._suffix]}]}
+        return {key: self._rewritten(value) for key, value in rule.items()}
+
+    def _rewritten(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return self._or_in_file(cast(Schema, value))
+        return (
+            [self._rewritten(each) for each in cast(list[Any], value)] if isinstance(value, list) else value
+        )
 
     def _resolved(self, value: "Schema | Outline | _Entries") -> Schema:
         if isinstance(value, Outline):

@@ -81,6 +81,32 @@ def test_a_field_that_there_is_not_is_refused_in_every_object() -> None:
             assert not VALIDATOR.is_valid(changed(WHOLE, (*path, "no_such_field"), 1)), path
 
 
+@pytest.mark.parametrize(
+    ("receiver", "is_whole"),
+    [
+        ({"type": "slack", "url_file": "/run/url"}, True),
+        ({"type": "slack", "token_file": "/run/token", "channel": "C1"}, True),
+        ({"type": "slack", "token_file": "/run/token"}, False),
+        ({"type": "slack", "channel": "C1", "url": "https://x.example/"}, False),
+        ({"type": "slack"}, False),
+        ({"type": "email", "host": "a.example", "from": "a@b.c", "to": ["a@b.c"], "username": "a"}, False),
+        (
+            {
+                "type": "email",
+                "host": "a.example",
+                "from": "a@b.c",
+                "to": ["a@b.c"],
+                "username": "a",
+                "password_file": "/run/password",
+            },
+            True,
+        ),
+    ],
+)
+def test_a_secret_that_has_to_be_there_may_be_in_a_file(receiver: dict[str, Any], is_whole: bool) -> None:
+    assert VALIDATOR.is_valid({"receivers": [{"name": "a", **receiver}]}) is is_whole
+
+
 @pytest.mark.parametrize("kind", SENT_KINDS)
 def test_the_targets_of_actions_have_a_schema_too(kind: str) -> None:
     good: dict[str, Any] = {"automatic": True, kind: {"url": "https://x.example/"}}

@@ -333,7 +333,7 @@ def test_a_long_guide_stays_below_what_the_api_takes(make_sender: Any, make_sign
     [
         ({"channel": CHANNEL}, "token: is missing"),
         ({"token": TOKEN}, "channel: is missing"),
-        ({"token": TOKEN, "channel": CHANNEL, "url": "slack.com"}, "url: must begin with https://"),
+        ({"token": TOKEN, "channel": CHANNEL, "url": "slack.com"}, "must begin with https://"),
         ({}, "url: is missing"),
     ],
 )

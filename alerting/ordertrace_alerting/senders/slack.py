@@ -6,10 +6,9 @@ from typing import TextIO
 from ordertrace_alerting.fields import Fields
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.receiver_options import (
+    WEB_ADDRESS,
     ChatOptions,
     HttpOptions,
-    check_url,
-    read_chat,
     read_connection,
     read_text,
 )
@@ -27,12 +26,16 @@ class SlackOptions:
 
 
 def read_options(fields: Fields) -> SlackOptions:
-    """The fields of a receiver of type slack."""
-    if not fields.has("token") and not fields.has("channel"):
-        return SlackOptions(read_chat(fields, signs=False))
-    token = fields.required_text("token", "give the bot's token, which begins with xoxb-, or a webhook's url")
-    channel = fields.required_text("channel", "give the channel's id, such as C0123456789, or its #name")
-    api = fields.text("url", API)
-    check_url(fields, api)
-    http = HttpOptions(Secret(f"{api.rstrip('/')}/"), **read_connection(fields))
-    return SlackOptions(SlackBotOptions(http, Secret(token), channel, read_text(fields)))
+    """The fields of a receiver of type slack: `url`, or `token` and `channel`, where `url` is that of the API."""
+    fields.either("url", "token", "give a webhook's address, or a bot's token and its channel")
+    fields.together(
+        "token", "channel", ("is missing", "give its id, C0123456789, or its #name"), at="channel"
+    )
+    fields.together("channel", "token", ("is missing", "give the bot's: xoxb-…"), at="token")
+    token, channel = fields.text("token"), fields.text("channel")
+    url = fields.text("url", API, form=WEB_ADDRESS)
+    text, connection = read_text(fields), read_connection(fields)
+    if not token:
+        return SlackOptions(ChatOptions(HttpOptions(Secret(url), **connection), text))
+    api = HttpOptions(Secret(f"{url.rstrip('/')}/"), **connection)
+    return SlackOptions(SlackBotOptions(api, Secret(token), channel, text))

@@ -144,7 +144,7 @@ def _config(context: Context) -> AlertingConfig:
 
 def _config_of_address(kind: str, url: str | None, secret: str | None) -> AlertingConfig:
     """One receiver of that type; who types its address may reach what this machine reaches."""
-    receiver: dict[str, object] = {"name": kind, "type": kind, "url": url or "", "allow_private": True}
+    receiver: dict[str, object] = {"name": kind, "type": kind, "url": url or None, "allow_private": True}
     if secret:
         receiver["secrets" if kind == "webhook" else "secret"] = secret
     try:
