@@ -62,14 +62,16 @@ CASES: list[tuple[str, int, object, Mapping[str, str]]] = [
     ("teams", 429, "", {"Retry-After": "5"}),
 ]
 
+NAMES = {"dingtalk": "DingTalk", "feishu": "Feishu", "wecom": "WeCom", "slack": "Slack", "teams": "Teams"}
+
 HEAD = """# Apprise compared
 
 What Apprise {version} and our senders make of the same answers: both were pointed at a local server that gave them. A
 test run writes this page, and fails where it is not what it sees.
 
-An alert that is reported as sent and was not is worse than none: nobody looks again. Apprise takes the status of
-DingTalk, WeCom and Teams for the answer (of Feishu it reads the number by now), and says
-only yes or no: a wrong secret looks like a busy service, and nobody knows when to try again.
+An alert that is reported as sent and was not is worse than none: nobody looks again. Of {wrong} Apprise takes the
+status for the answer and reports errors as sent; of {right} it does not. It says only yes or no: a wrong secret
+looks like a busy service, and nobody knows when to try again.
 
 | chat | answer | Apprise | ours |
 |---|---|---|---|
@@ -191,7 +193,14 @@ def signs(both: Both) -> tuple[str, str]:
 
 def page(found: list[tuple[str, str, str, str]]) -> str:
     table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in found)
-    return HEAD.format(version=apprise.__version__) + table
+    mistaken = {kind for kind, _, theirs, ours in found if theirs == "sent" and ours != "sent"}
+    wrong = [name for kind, name in NAMES.items() if kind in mistaken]
+    right = [name for kind, name in NAMES.items() if kind not in mistaken]
+    return HEAD.format(version=apprise.__version__, wrong=_listed(wrong), right=_listed(right)) + table
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else "none"
 
 
 @pytest.fixture(scope="module")
