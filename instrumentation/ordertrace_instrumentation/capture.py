@@ -21,12 +21,20 @@ from ordertrace_instrumentation.shim import current_shim
 _UNSHIPPED = (OWN_LOGGER, "opentelemetry")  # loggers that speak of shipping itself
 
 
-class _Thread(threading.local):
-    """What this thread is in the middle of."""
+class _Doing:
+    """What a thread is in the middle of."""
 
-    shipping = False
-    handling = 0  # records of the standard library that are being handled
-    shipped_id = ""  # event.id of the last event that structlog or loguru has shipped
+    __slots__ = ("handling", "shipped_id", "shipping")
+
+    def __init__(self) -> None:
+        self.shipping = False
+        self.handling = 0  # records of the standard library that are being handled
+        self.shipped_id = ""  # event.id of the last event that structlog or loguru has shipped
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.doing = _Doing()  # in a slot of its own: to ask a thread-local is dear
 
 
 _thread = _Thread()
@@ -72,9 +80,10 @@ def stamp_logging(wanted: bool) -> None:
 def ship_elsewhere(record: Record, instant: int) -> None:
     """Ship what structlog or loguru says, unless it is only handing on a record of the standard library, which
     ships that itself; and remember it, for it may come through the standard library in its turn."""
-    if not _thread.handling:
+    doing = _thread.doing
+    if not doing.handling:
         current_shim().ship(record, instant)
-        _thread.shipped_id = record[ecs.EVENT_ID]
+        doing.shipped_id = record[ecs.EVENT_ID]
 
 
 def _switch(hook: Hook, wanted: bool) -> None:
@@ -86,11 +95,12 @@ def _switch(hook: Hook, wanted: bool) -> None:
 
 def _shipping(call_handlers: Callable[..., None]) -> Callable[..., None]:
     def call_handlers_and_ship(logger: logging.Logger, record: logging.LogRecord) -> None:
-        _thread.handling += 1
+        doing = _thread.doing
+        doing.handling += 1
         try:
             call_handlers(logger, record)
         finally:
-            _thread.handling -= 1
+            doing.handling -= 1
             if record.levelno >= logging.INFO:
                 _ship(record, record.__dict__.get(STAMPED))
 
@@ -121,24 +131,22 @@ _formats = Hook(logging.Formatter, "formatMessage", _stamping_late)
 def _ship(record: logging.LogRecord, fields: Record | None) -> None:
     if record.name.startswith(_UNSHIPPED) and record.name.partition(".")[0] in _UNSHIPPED:
         return
-    if _thread.shipping or otel_context.get_current().get("suppress_instrumentation"):
+    doing = _thread.doing
+    if doing.shipping or otel_context.get_current().get("suppress_instrumentation"):
         return  # we speak of our own shipping, or an exporter of its exporting
-    _thread.shipping = True
+    doing.shipping = True
     try:
         whole = ecs_record(record, fields)
-        if not _was_shipped(whole):
+        if not doing.shipped_id or not _is_form_of(doing.shipped_id, whole):
             current_shim().ship(whole, int(record.created * NS))
     except Exception as error:  # noqa: BLE001
         count_failure(error)
     finally:
-        _thread.shipping = False
+        doing.shipping = False
 
 
-def _was_shipped(record: Record) -> bool:
+def _is_form_of(event_id: str, record: Record) -> bool:
     """Whether this is the rendered form, come through the standard library, of what was shipped elsewhere."""
-    event_id = _thread.shipped_id
-    if not event_id:
-        return False
     # loguru hands its own extras over in one attribute, `extra`
     texts = (record[ecs.MESSAGE], record.get(ecs.LABELS + "extra", ""))
     return record.get(ecs.EVENT_ID) == event_id or any(event_id in text for text in texts)

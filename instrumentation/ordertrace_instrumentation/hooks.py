@@ -22,15 +22,11 @@ class Hook:
         self._wrap = wrap
         self._original: Any = None
         self._own: Any = None
-        self._active = False
-
-    @property
-    def active(self) -> bool:
-        return self._active
+        self.active = False
 
     def put(self) -> None:
         with _lock:
-            self._active = True
+            self.active = True
             if self._own is None:
                 self._original = getattr(self._owner, self._name)
                 self._own = self._switched(self._original)
@@ -38,7 +34,7 @@ class Hook:
 
     def take_back(self) -> None:
         with _lock:
-            self._active = False
+            self.active = False
             if self._own is not None and getattr(self._owner, self._name) is self._own:
                 setattr(self._owner, self._name, self._original)
                 self._original = self._own = None
@@ -48,7 +44,7 @@ class Hook:
 
         @functools.wraps(original)
         def switched(*args: Any, **kwargs: Any) -> Any:
-            return (wrapper if self._active else original)(*args, **kwargs)
+            return (wrapper if self.active else original)(*args, **kwargs)
 
         # Servers look whether an application is a coroutine function, by asyncio's own mark before Python 3.12.
         if inspect.iscoroutinefunction(original):

@@ -36,7 +36,6 @@ STAMPS: Mapping[str, str] = {
 
 _ATTRIBUTES = tuple(STAMPS.items())
 _ALL = frozenset(STAMPS)
-_NO_STAMPS: frozenset[str] = frozenset()
 
 STAMPED = "ordertrace_fields"  # the attribute with a LogRecord's stamped ECS fields, event.id among them
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
@@ -58,11 +57,7 @@ class Stamp(dict[str, Any]):
     Pickled, as QueueHandler and SocketHandler do, it is a plain dictionary: who reads it may not have ordertrace.
     """
 
-    __slots__ = ("own",)
-
-    def __init__(self, fields: Record, own: frozenset[str]) -> None:
-        super().__init__(fields)
-        self.own = own
+    own: frozenset[str] = frozenset()
 
     def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
         return dict, (dict(self),)
@@ -133,7 +128,7 @@ def kept_fields(record: logging.LogRecord) -> Record:
             complain_once(f"a log record could not be stamped: {safe_text(error)}")
             fields = {}
         if type(fields) is not Stamp:
-            fields = Stamp(fields, _NO_STAMPS)
+            fields = Stamp(fields)
         attributes[STAMPED] = fields
     return fields
 
@@ -199,7 +194,7 @@ def _made_fields(record: logging.LogRecord) -> Record:
     if record.name == OWN_LOGGER:  # may be said while the shim is being made
         return {ecs.TIMESTAMP: rfc3339(instant)}
     shim = current_shim()
-    fields = Stamp(shim.new_record(instant), _NO_STAMPS)
+    fields = Stamp(shim.new_record(instant))
     attributes = record.__dict__
     if len(attributes) > _OWN_ATTRIBUTES:  # a LogRecord sets its own first, in whatever way it was made
         more = islice(attributes, _OWN_ATTRIBUTES, None)

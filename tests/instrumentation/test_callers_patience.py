@@ -186,17 +186,14 @@ def test_nobody_queues_behind_a_write_that_hangs_and_what_goes_without_is_counte
 
 def test_only_the_first_waits_for_a_turn_that_hangs(gate: Gate) -> None:
     turns, waits = Turns(patience=0.001), list[float]()
-    lock = turns._lock  # type: ignore[attr-defined]
+    acquire = turns._acquire  # type: ignore[attr-defined]
 
-    class Watched:
-        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-            if timeout > 0:
-                waits.append(timeout)
-            return lock.acquire(blocking, timeout)
+    def watched(blocking: bool = True, timeout: float = -1) -> bool:
+        if timeout > 0:
+            waits.append(timeout)
+        return acquire(blocking, timeout)
 
-        release = staticmethod(lock.release)
-
-    turns._lock = Watched()  # type: ignore[attr-defined, assignment]
+    turns._acquire = watched  # type: ignore[attr-defined]
     hanging = threading.Thread(target=lambda: (turns.take(), gate(), turns.leave()))
     hanging.start()
     assert gate.reached.wait(60)
@@ -212,21 +209,16 @@ def test_a_caller_waits_on_while_the_turns_of_others_go_by() -> None:
     """A crowd is no reason to lose a record: only a turn that does not end is one."""
     turns = Turns(patience=0.001)
 
-    class Crowded:
+    before = iter(range(10))
+
+    def crowded(blocking: bool = True, timeout: float = -1) -> bool:
         """Ten others are before us, and each takes longer than our patience; none hangs."""
+        if timeout < 0:
+            return False
+        turns._number += 1  # type: ignore[attr-defined]
+        return next(before, None) is None
 
-        def __init__(self) -> None:
-            self.before = 10
-
-        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-            if self.before and timeout > 0:
-                self.before -= 1
-                turns._number += 1  # type: ignore[attr-defined]
-            return not self.before
-
-        def release(self) -> None: ...
-
-    turns._lock = Crowded()  # type: ignore[attr-defined, assignment]
+    turns._acquire = crowded  # type: ignore[attr-defined]
     assert turns.take() == ""
 
 

@@ -184,9 +184,12 @@ def test_a_lock_held_by_another_thread_at_the_fork_holds_up_no_child(
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with shim._process.lock, current_shim().transports[0]._turns._lock:  # type: ignore[attr-defined]
+        turns = current_shim().transports[0]._turns  # type: ignore[attr-defined]
+        with shim._process.lock:
+            assert turns.take() == ""
             held.set()
             done.wait(30)
+            turns.leave()
 
     holder = threading.Thread(target=hold)
     holder.start()

@@ -55,7 +55,6 @@ class Spool:
         dropped: Callable[[int], None] = lambda records: None,
     ) -> None:
         self._directory = directory
-        self._max_bytes = max_bytes
         self._drop = drop
         self._dropped = dropped
         self._segment_bytes = min(SEGMENT_BYTES, max(1, max_bytes // 4))
@@ -71,28 +70,30 @@ class Spool:
         self._fd = self._open_segment(self._segment)
         self._full: dict[int, tuple[int, int]] = {}  # the ones before it: bytes and records of each
         self._position: Position = (1, 0)  # where the courier stands: behind what was acknowledged
-        self._stored = 0
+        self._room = max_bytes  # bytes that are left of the cap
         self._refused = False  # the disk did, since the segment was begun
         self._torn = False  # it ends in a piece of a frame
         self._others, self._recount_at = 0, 0.0
         self._recount()
         self._cursor = Cursor(directory)
         self._sync = GroupSync(directory, then=self._recount)
+        self._unsynced = self._sync.written
 
     def append(self, entry: bytes) -> str:
         frame = encode_frame(entry)
+        size = len(frame)
         with self._lock:
-            if self._stored + self._others + len(frame) > self._max_bytes and not self._make_room(len(frame)):
+            if size > self._room and not self._make_room(size):
                 return "spool_full"
             try:
                 if self._end >= self._segment_bytes or self._torn:
                     self._begin(self._open_segment(self._segment + 1))
                 written = os.write(self._fd, frame)
-                if written == len(frame):
-                    self._end += written
-                    self._stored += written
+                if written == size:
+                    self._end += size
+                    self._room -= size
                     self._records += 1
-                    if self._segment not in self._sync.written:
+                    if self._segment not in self._unsynced:
                         self._note_write()
                     return ""
             except OSError as error:
@@ -128,7 +129,7 @@ class Spool:
             delivered = {s: self._full.pop(s) for s in list(self._full) if s < self._position[0]}
         remove_segments(self._directory, delivered)
         with self._lock:
-            self._stored -= sum(size for size, _ in delivered.values())
+            self._room += sum(size for size, _ in delivered.values())
 
     def close(self) -> int:
         """Remove the spool if all of it is delivered, else leave it to whoever adopts it."""
@@ -149,14 +150,14 @@ class Spool:
 
     def _make_room(self, needed: int) -> bool:
         """Whether `needed` bytes fit, after dropping what `drop` allows. Under the lock."""
-        while self._stored + self._others + needed > self._max_bytes:
+        while needed > self._room:
             oldest = next((s for s in self._full if s != self._position[0]), None)
             if self._drop == "newest" or oldest is None:
                 self._sync.nudge()  # others may have made room meanwhile
                 return False
             size, records = self._full.pop(oldest)
             remove_segments(self._directory, (oldest,))
-            self._stored -= size
+            self._room += size
             self._dropped(records)
         return True
 
@@ -190,7 +191,10 @@ class Spool:
         """The cap covers the whole directory, so that a service which crashes in a loop doesn't fill the disk."""
         if time.monotonic() >= self._recount_at:
             own = self._directory
-            self._others = sum(size_of(d) for d in folders_in(own.parent) if d != own)
+            others = sum(size_of(d) for d in folders_in(own.parent) if d != own)
+            with self._lock:
+                self._room += self._others - others
+                self._others = others
             self._recount_at = time.monotonic() + RECOUNT_INTERVAL
 
     def _note_write(self) -> None:

@@ -15,22 +15,18 @@ class Turns:
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
-        self._lock = threading.RLock()
+        lock = threading.RLock()
+        self._acquire, self._release = lock.acquire, lock.release
         self._taken = False
         self._number = 0  # of turns that have ended
         self._hangs = -1  # the turn that somebody waited for in vain
 
     def take(self) -> str:
         """Return "" with the turn, which `leave` gives back, or the reason for going without."""
-        if not self._lock.acquire(blocking=False):
-            number = self._number
-            while self._hangs == number or not self._lock.acquire(timeout=self._patience):
-                if number == self._number:
-                    self._hangs = number
-                    return "stalled"
-                number = self._number
+        if not self._acquire(False) and not self._wait():
+            return "stalled"
         if self._taken:
-            self._lock.release()
+            self._release()
             return "reentrant"
         self._taken = True
         return ""
@@ -38,4 +34,13 @@ class Turns:
     def leave(self) -> None:
         self._taken = False
         self._number += 1
-        self._lock.release()
+        self._release()
+
+    def _wait(self) -> bool:
+        number = self._number
+        while self._hangs == number or not self._acquire(timeout=self._patience):
+            if number == self._number:
+                self._hangs = number
+                return False
+            number = self._number
+        return True
