@@ -9,9 +9,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python" -m venv "$work/client"
 "$work/client/bin/python" -m pip install -q 'elasticsearch >= 8.19, < 9'
-# The rest is that of PYTHON: its packages come after our own, so that the older client is found first.
-"$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-  >"$("$work/client/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rest.pth"
+# The rest is that of PYTHON: its packages come after our own, so that the older client is found first. They are added
+# as a site is, so that ordertrace itself, which is installed by a .pth there, is found by the programs that tests start.
+purelib='import sysconfig; print(sysconfig.get_path("purelib"))'
+printf 'import site; site.addsitedir(%s)\n' "'$("$python" -c "$purelib")'" >"$("$work/client/bin/python" -c "$purelib")/rest.pth"
 export ORDERTRACE_TEST_ES_VERSION=8
 "$work/client/bin/python" -m pytest -m "not soak" -n "${PYTEST_WORKERS:-2}" tests/rules/stores tests/rules/test_foreign_index.py \
   tests/rules/test_same_on_both_stores.py tests/alerting/test_alert_stores.py "$@"

@@ -25,22 +25,30 @@ Examples:
   ordertrace setup elasticsearch                what is missing or older is made new
   ordertrace setup elasticsearch --dry-run      the requests, as Kibana's Dev Tools take them
   ordertrace setup elasticsearch --check        exit code 1 where it has to run
+  ordertrace setup elasticsearch --shards 6     for many millions of orders; counts where an index is made
 """
 )
 @click.option("--dry-run", is_flag=True, help="Change nothing, print each request that would be sent.")
 @click.option(
     "--check", "only_check", is_flag=True, help="Change nothing; exit code 1 where something lacks."
 )
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Primary shards of the indices that grow with the orders, where they are made now.",
+)
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
-def elasticsearch(context: Context, dry_run: bool, only_check: bool, output: str) -> None:
+def elasticsearch(context: Context, dry_run: bool, only_check: bool, shards: int, output: str) -> None:
     """Install or upgrade templates, pipeline, indices and the data stream in the cluster at `es_url`.
 
     May be repeated at any time. What is not of ordertrace, or of a newer version, is never touched: exit code 2.
     """
     settings = context.settings
     with connect(settings) as client:
-        steps = plan(client, settings.es_namespace, settings.retention)
+        steps = plan(client, settings.es_namespace, settings.retention, shards)
         reads_only = dry_run or only_check
         if not reads_only:
             apply(client, steps)

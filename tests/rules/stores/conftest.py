@@ -53,7 +53,7 @@ def cluster_namespace(elasticsearch_url: str) -> Iterator[tuple[str, str]]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "one")
     namespace = f"{worker}_{uuid.uuid4().hex[:8]}"
     client = Elasticsearch(elasticsearch_url, request_timeout=60)
-    install(client, namespace, 90 * DAY)
+    install(client, namespace, 90 * DAY, shards=2)  # what holds on several shards holds on one
     yield elasticsearch_url, namespace
     remove(client, namespace)
     client.close()

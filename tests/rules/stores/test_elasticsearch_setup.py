@@ -281,6 +281,26 @@ def test_the_command_checks_shows_its_requests_and_does_them(
     assert "unchanged" in run()[1]
 
 
+def test_what_grows_with_the_orders_gets_the_shards_that_are_asked_for_and_keeps_them(site: Site) -> None:
+    def shards() -> dict[str, int]:
+        found = site.client.indices.get_settings(index=f"ordertrace.*-{site.namespace}").body
+        return {
+            name.removesuffix(f"-{site.namespace}").removeprefix("ordertrace."): int(
+                each["settings"]["index"]["number_of_shards"]
+            )
+            for name, each in found.items()
+        }
+
+    install(site.client, site.namespace, 90 * DAY, shards=3)
+    made = shards()
+    assert {kind for kind, count in made.items() if count == 3} == {"journeys", "members", "bindings"}
+    assert {
+        count for kind, count in made.items() if kind in ("incidents", "alerts", "state", "kept_aside")
+    } == {1}
+    install(site.client, site.namespace, 90 * DAY, shards=5)
+    assert shards() == made
+
+
 def test_the_requests_of_a_dry_run_do_what_setup_does(site: Site) -> None:
     for step in plan(site.client, site.namespace, 90 * DAY):
         for request in step.requests:

@@ -117,6 +117,9 @@ KINDS: Mapping[str, Mapped] = {
     ),
 }
 
+BY_ORDER = frozenset({"journeys", "members", "bindings"})
+"""The kinds of which there are about as many documents as orders, or several times so many."""
+
 
 def index_name(kind: str, namespace: str) -> str:
     """The index of one kind of document, such as `ordertrace.journeys-default`."""

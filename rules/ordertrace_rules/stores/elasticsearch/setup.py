@@ -13,7 +13,7 @@ from elasticsearch import ApiError, Elasticsearch
 from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.stores.elasticsearch import templates
 from ordertrace_rules.stores.elasticsearch.cluster import Cluster
-from ordertrace_rules.stores.elasticsearch.indices import KINDS, event_stream, index_name
+from ordertrace_rules.stores.elasticsearch.indices import BY_ORDER, KINDS, event_stream, index_name
 
 Body = dict[str, Any]
 State = Literal["missing", "older", "current", "newer", "foreign"]
@@ -41,9 +41,10 @@ class Step:
     note: str = ""  # what differs, or the way out
 
 
-def plan(client: Elasticsearch, namespace: str, retention: int) -> tuple[Step, ...]:
+def plan(client: Elasticsearch, namespace: str, retention: int, shards: int = 1) -> tuple[Step, ...]:
     """What the cluster lacks for this namespace, with events kept for `retention` ns. Reads only.
 
+    Indices that grow with the orders are made with so many primary `shards`; those that are there keep theirs.
     The steps come in the order in which they are to be done. Raises StoreUnavailable.
     """
     cluster = Cluster(client, namespace)
@@ -52,7 +53,10 @@ def plan(client: Elasticsearch, namespace: str, retention: int) -> tuple[Step, .
         _component(cluster, templates.MAPPINGS_COMPONENT, templates.mappings_component()),
         _component(cluster, templates.SETTINGS_COMPONENT, templates.settings_component()),
         _index_template(cluster, retention),
-        *(_index(cluster, index_name(kind, namespace), mapping) for kind, mapping in KINDS.items()),
+        *(
+            _index(cluster, index_name(kind, namespace), mapping, shards if kind in BY_ORDER else 1)
+            for kind, mapping in KINDS.items()
+        ),
         _data_stream(cluster, event_stream(namespace), retention),
     )
 
@@ -73,9 +77,9 @@ def apply(client: Elasticsearch, steps: Sequence[Step]) -> None:
             cluster.ask(lambda request=request: _send(client, request))
 
 
-def install(client: Elasticsearch, namespace: str, retention: int) -> None:
+def install(client: Elasticsearch, namespace: str, retention: int, shards: int = 1) -> None:
     """Bring the cluster to what this version needs; costs a few reads where it is there."""
-    apply(client, plan(client, namespace, retention))
+    apply(client, plan(client, namespace, retention, shards))
 
 
 # what is there -------------------------------------------------------------------------------------------
@@ -102,8 +106,8 @@ def _index_template(cluster: Cluster, retention: int) -> Step:
     return _step("index template", templates.TEMPLATE, present, requests, _differs(kept, retention))
 
 
-def _index(cluster: Cluster, name: str, mapping: Body) -> Step:
-    body = templates.plain_index(mapping)
+def _index(cluster: Cluster, name: str, mapping: Body, shards: int) -> Step:
+    body = templates.plain_index(mapping, shards)
     present = _mappings(cluster, name)
     request = (
         Request("PUT", f"/{name}/_mapping", body["mappings"]) if present else Request("PUT", f"/{name}", body)

@@ -184,10 +184,10 @@ def pipeline() -> dict[str, Any]:
     }
 
 
-def plain_index(mapping: Mapped) -> dict[str, Any]:
+def plain_index(mapping: Mapped, shards: int = 1) -> dict[str, Any]:
     """The body that creates one of the plain indices, from its entry in `indices.KINDS`."""
     return {
-        "settings": {"index": {"number_of_shards": 1, "auto_expand_replicas": "0-1"}},
+        "settings": {"index": {"number_of_shards": shards, "auto_expand_replicas": "0-1"}},
         "mappings": {**mapping, "_meta": meta()},
     }
 
