@@ -21,6 +21,7 @@ from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.errors import OrdertraceError
 from ordertrace_rules.event import Event
+from ordertrace_rules.finished import with_known_since
 from ordertrace_rules.incidents import IncidentRules, Incidents, LogGaps, Settled
 from ordertrace_rules.journey import fold, set_aside
 from ordertrace_rules.judgement import judge
@@ -105,7 +106,8 @@ class _Judged:
         self.opens |= member.state == "open" and (known is None or known.value.state != "open")
         self.members[member.id] = member if known is None else Versioned(member, known.version)
 
-    def note_journey(self, journey: Journey, known: Versioned[Journey] | None) -> None:
+    def note_journey(self, journey: Journey, known: Versioned[Journey] | None, now: int) -> None:
+        journey = with_known_since(journey, known.value if known is not None else None, now)
         if known is None or known.value != journey:
             self.journeys[journey.id] = journey if known is None else Versioned(journey, known.version)
 
@@ -362,12 +364,12 @@ class Engine:
         judged: "_Judged",
     ) -> tuple[str, ...]:
         journey_id = f"{process.id}:{subject}"
-        known = self.store.journeys([journey_id]).get(journey_id)
+        known, now = self.store.journeys([journey_id]).get(journey_id), self.clock.now()
         existing = {v.value.id: v for v in self.store.members_of([subject])}
         if events is None:
             for member in self._withdrawn(existing, process, completeness.now):
                 judged.note_member(member, existing)
-            judged.note_journey(set_aside(process, subject, orders, "too_many_events"), known)
+            judged.note_journey(set_aside(process, subject, orders, "too_many_events"), known, now)
             return ()
         folded = fold(process, subject, orders, events)
         judged.lags += lags_of(process, folded)
@@ -375,7 +377,7 @@ class Engine:
         verdicts = judge(folded, process, playbooks, existing, completeness, emitters, self.paces)
         for member in verdicts.changed:
             judged.note_member(member, existing)
-        judged.note_journey(replace(folded.journey, next_deadline=verdicts.next_due), known)
+        judged.note_journey(replace(folded.journey, next_deadline=verdicts.next_due), known, now)
         return verdicts.problems
 
     def _withdrawn(

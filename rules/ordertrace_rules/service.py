@@ -31,10 +31,13 @@ from ordertrace_rules.rephrase import Rephrase, Rephraser, as_it_is
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.slices import WHOLE, Share
+from ordertrace_rules.span_export import SpanExport, open_sender
+from ordertrace_rules.span_source import SpanSource
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
 from ordertrace_rules.stores.elasticsearch.cluster import connect
 from ordertrace_rules.stores.opening import open_cluster, open_store
 from ordertrace_rules.stores.protocol import Store, Views
+from ordertrace_rules.subjects import Subjects
 from ordertrace_rules.times import MINUTE, NS
 
 
@@ -56,6 +59,8 @@ class Service:
     actions: ActionRules = field(default_factory=ActionRules)
     pulse: Pulse = field(default_factory=Pulse)  # of the ticks
     alert_pulse: Pulse = field(default_factory=Pulse)  # of the deliveries
+    spans: SpanExport | None = None
+    span_pulse: Pulse = field(default_factory=Pulse)  # of the export of spans
 
     def tick(self, share: Share = WHOLE) -> TickReport:
         """Judge a batch of what is new and due, then, where we lead, hand the transitions to alerting."""
@@ -74,6 +79,10 @@ class Service:
         )
         self.execution().tick(self.clock.now())
         return report
+
+    def span_source(self) -> SpanSource:
+        """What reads the stored journeys as spans."""
+        return _span_source(self.settings, self.engine)
 
     def execution(self) -> Execution:
         """What executes approved actions."""
@@ -103,6 +112,8 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
         count=lambda since, until: day_figures(opened.store, opened.views, pulse, since, until),
         is_well=lambda: pulse.is_well(max(300.0, 3 * settings.tick_interval / NS)),
     )
+    engine = Engine(opened.store, engine_rules(settings, catalogue), clock)
+    spans = _span_export(settings, engine)
     try:
         yield Service(
             settings=settings,
@@ -110,7 +121,7 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
             store=opened.store,
             views=opened.views,
             intake=intake,
-            engine=Engine(opened.store, engine_rules(settings, catalogue), clock),
+            engine=engine,
             alerts=alerts,
             pulse=pulse,
             clock=clock,
@@ -118,8 +129,11 @@ def open_service(settings: Settings, clock: Clock | None = None) -> Generator[Se
             templates=templates,
             rephrase=rephrase,
             actions=actions,
+            spans=spans,
         )
     finally:
+        if spans is not None:
+            spans.close()
         for reader in readers:
             reader.close()
         alerts.close()  # what is being sent is recorded, or it would be sent again
@@ -162,6 +176,18 @@ def _foreign_indices(
 ) -> tuple[ForeignIndexReader, ...]:
     named = settings.foreign_indices
     return tuple(ForeignIndexReader(connect(settings), each, intake, store, clock) for each in named)
+
+
+def _span_source(settings: Settings, engine: Engine) -> SpanSource:
+    subjects = Subjects(engine.store, engine.rules.aliases)  # of its own: it is used by another thread
+    return SpanSource(engine.store, engine.rules.catalogue, subjects, settings.namespace)
+
+
+def _span_export(settings: Settings, engine: Engine) -> SpanExport | None:
+    if not settings.spans_to:
+        return None
+    source, sender = _span_source(settings, engine), open_sender(settings.spans_to)
+    return SpanExport(engine.store, source, sender, engine.clock, engine.rules.completeness.default.lateness)
 
 
 def engine_rules(settings: Settings, catalogue: Catalogue) -> Rules:

@@ -230,6 +230,7 @@ SETTINGS: tuple[Field, ...] = (
     ),
     Field("rephrase", REPHRASE, "a language model that may reword messages; none without it"),
     Field("language", String(choices=LANGUAGES), "the language of pages, guides and messages", default="en"),
+    Field("spans_to", _ADDRESS, "the OTLP endpoint to which journeys are exported as spans; none without it"),
     Field("retention", Duration(), "how long events are kept", default="90d"),
     Field(
         "actions",

@@ -117,6 +117,7 @@ class Settings:
     guide_templates: Path | None
     rephrase: RephraseSettings | None
     language: Literal["en", "zh"]
+    spans_to: str  # without a slash at its end; empty: not exported
     retention: int
     alerting: Mapping[str, Any] = field(repr=False)  # sound, as written; `alerting_config` makes it objects
     actions: Mapping[str, Any] = field(repr=False)  # sound, as written; `action_rules` makes it objects
@@ -277,7 +278,7 @@ def _build(values: dict[str, Any], document: YamlDocument | None) -> Settings:
         "rephrase": RephraseSettings(**values["rephrase"]) if values["rephrase"] else None,
     }
     built |= {name: values[name] or "" for name in _EMPTY_WHERE_NOT_SET}
-    built |= {name: (values[name] or "").rstrip("/") for name in ("es_url", "kibana_url")}
+    built |= {name: (values[name] or "").rstrip("/") for name in ("es_url", "kibana_url", "spans_to")}
     built = {**values, **built}
     return Settings(**built, document=document)
 

@@ -175,6 +175,8 @@ class Journey:
     last_words: Mapping[str, LastWord] = field(default_factory=dict[str, LastWord])
     event_count: int = 0
     set_aside: str = ""  # why it is not judged, such as "too_many_events"
+    known_since: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Since when, on our own clock, each of its `finished` parts has been known as it is: for those who tell others."""
 
     @property
     def id(self) -> str:

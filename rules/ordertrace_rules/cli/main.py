@@ -22,6 +22,7 @@ from ordertrace_rules.cli.playbooks import playbooks
 from ordertrace_rules.cli.schema import schema
 from ordertrace_rules.cli.serve import serve
 from ordertrace_rules.cli.setup import setup
+from ordertrace_rules.cli.spans import spans
 from ordertrace_rules.cli.store import store
 from ordertrace_rules.cli.test import test
 from ordertrace_rules.cli.trace import trace
@@ -87,6 +88,7 @@ for command in (
     schema,
     serve,
     setup,
+    spans,
     store,
     test,
     trace,

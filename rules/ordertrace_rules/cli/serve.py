@@ -24,6 +24,8 @@ from ordertrace_rules.scheduler import LEASES, Lease, Scheduler
 from ordertrace_rules.service import Service, open_service
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.slices import Share
+from ordertrace_rules.span_export import CHECKPOINT as SPANS
+from ordertrace_rules.span_export import SpanExport
 from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.times import NS
@@ -129,6 +131,7 @@ def start_schedules(service: Service, stack: ExitStack) -> None:
         ticks,
         retention,
         *(_following(service, each) for each in service.foreign_indices),
+        *([_exporting(service, service.spans)] if service.spans is not None else []),
     ):
         scheduler.start()
         stack.callback(scheduler.stop)
@@ -144,6 +147,17 @@ def _following(service: Service, reader: ForeignIndexReader) -> Scheduler:
     interval = service.settings.tick_interval / NS
     lease = Lease(service.store, max(LEAST_LEASE, 3 * interval), name=LEASES + reader.name)
     return Scheduler(follow, lease, interval, what=f"reading {reader.foreign.index}")
+
+
+def _exporting(service: Service, spans: SpanExport) -> Scheduler:
+    """Exports journeys as spans, of several programs one: in a thread of its own, so that no tick waits for it."""
+
+    def export() -> TickReport:
+        return TickReport(more=spans.poll())
+
+    interval = service.settings.tick_interval / NS
+    lease = Lease(service.store, max(LEAST_LEASE, 3 * interval), name=LEASES + SPANS)
+    return Scheduler(export, lease, interval, service.span_pulse, what="exporting spans")
 
 
 def _start_forward(service: Service, stack: ExitStack) -> str:

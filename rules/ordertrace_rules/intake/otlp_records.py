@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from ordertrace_instrumentation import vocabulary as ecs
+from ordertrace_rules.journey_spans import SCOPE
 from ordertrace_rules.times import format_instant
 
 Object = Mapping[str, Any]
@@ -56,8 +57,13 @@ def records_of_logs(request: Object, read_id: ReadId) -> Iterator[dict[str, Any]
 
 
 def records_of_traces(request: Object, read_id: ReadId) -> Iterator[dict[str, Any]]:
-    """The records of an ExportTraceServiceRequest, one for each span. Raises ValueError where it is none."""
+    """The records of an ExportTraceServiceRequest, one for each span. Raises ValueError where it is none.
+
+    Journeys that we exported ourselves, and that a collector sends on to us, are passed over: they are no evidence.
+    """
     for resource, scope, span in _each(request, "resourceSpans", "scopeSpans", "spans"):
+        if scope == SCOPE:
+            continue
         record = {**resource, **_attributes(span)}
         status = _object(span.get("status") or {})
         for happened in _objects(span, "events"):

@@ -89,6 +89,16 @@ def index_stages(connection: sqlite3.Connection, journey: Journey) -> None:
         execute(connection, "INSERT OR REPLACE INTO journey_stages VALUES (?, ?, ?, ?)", row)
 
 
+def index_known(connection: sqlite3.Connection, journey: Journey) -> None:
+    wanted = {whole(at) for at in journey.known_since.values()}
+    query = "SELECT at FROM journey_known WHERE journey = ?"
+    held = {at for (at,) in execute(connection, query, (journey.id,)).fetchall()}
+    for at in held - wanted:
+        execute(connection, "DELETE FROM journey_known WHERE journey = ? AND at = ?", (journey.id, at))
+    for at in wanted - held:
+        execute(connection, "INSERT INTO journey_known VALUES (?, ?)", (journey.id, at))
+
+
 def index_keys(connection: sqlite3.Connection, journey: Journey) -> None:
     wanted = {tuple(plain(part) for part in key[:3]) for key in search_keys(journey)}
     query = "SELECT value, kind, order_id FROM journey_keys WHERE journey = ?"

@@ -83,6 +83,7 @@ class MemoryStore:
         self._presences: Documents[Presence] = Documents()
         self.journey_documents: Documents[Journey] = Documents()
         self._due: SortedKeys[tuple[int, str]] = SortedKeys()
+        self._known: SortedKeys[tuple[int, str]] = SortedKeys()
         self._past: defaultdict[tuple[str, str], SortedKeys[tuple[int, str]]] = defaultdict(SortedKeys)
         self.standing: defaultdict[str, dict[str, SortedKeys[tuple[int, str]]]] = defaultdict(dict)
         self.search_index: SortedKeys[SearchKey] = SortedKeys()
@@ -230,6 +231,11 @@ class MemoryStore:
             ids = (i for _, i in past.between((since, ""), (until, LAST), descending=True))
             return [held.value for _, held in self.journey_documents.of(islice(ids, limit))]
 
+    def journeys_known(self, after: int, until: int, limit: int) -> list[Journey]:
+        with self.lock:
+            ids = {i for _, i in self._known.between((after, LAST), (until, LAST))}
+            return [held.value for _, held in self.journey_documents.of(sorted(ids)[:limit])]
+
     def _entries(self, journey: Journey) -> list[tuple[SortedKeys[tuple[int, str]], tuple[int, str]]]:
         """Where a journey is indexed, besides its search keys."""
         entries = [
@@ -237,6 +243,7 @@ class MemoryStore:
             for stage in journey.stages
             if stage.state == "done" and stage.ended_at is not None
         ]
+        entries += [(self._known, (since, journey.id)) for since in journey.known_since.values()]
         if journey.next_deadline is not None:
             entries.append((self._due, (journey.next_deadline, journey.id)))
         if journey.ended_at is None and journey.current_stage:

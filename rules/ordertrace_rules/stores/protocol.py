@@ -187,6 +187,10 @@ class Store(Protocol):
         """Journeys whose `stage` is done and ended in [since, until], the latest end first."""
         ...
 
+    def journeys_known(self, after: int, until: int, limit: int) -> list[Journey]:
+        """Journeys with an instant in (after, until] among their `known_since`, by id."""
+        ...
+
     # memberships --------------------------------------------------------------------------------------
     def members_of(self, subjects: Collection[str]) -> list[Versioned[Member]]:
         """All memberships of these subjects, in any incident and state."""

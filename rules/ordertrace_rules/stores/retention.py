@@ -167,6 +167,7 @@ def _expire_journeys(database: Database, rule: _Rule) -> int:
             if not rule.dry_run and ids:
                 for table, column in (
                     ("journey_stages", "journey"),
+                    ("journey_known", "journey"),
                     ("journey_keys", "journey"),
                     ("journeys", "id"),
                 ):

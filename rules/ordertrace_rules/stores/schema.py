@@ -66,4 +66,10 @@ _FIRST = (
     "INSERT INTO counters VALUES ('events', 0), ('shown', 0), ('inner', 0)",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_KNOWN = (
+    """CREATE TABLE journey_known (
+        journey TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (journey, at)) WITHOUT ROWID""",
+    "CREATE INDEX journey_known_by_time ON journey_known (at, journey)",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _KNOWN)

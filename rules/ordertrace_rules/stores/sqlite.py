@@ -18,6 +18,7 @@ from ordertrace_rules.stores.documents import (
     MEMBERS,
     PRESENCES,
     index_keys,
+    index_known,
     index_stages,
     put,
 )
@@ -220,6 +221,7 @@ class SqliteStore:
         with self.database.writing() as connection:
             written = put(connection, JOURNEYS, journey.id, version, values)
             index_stages(connection, journey)
+            index_known(connection, journey)
             index_keys(connection, journey)
             return written
 
@@ -240,6 +242,15 @@ class SqliteStore:
                WHERE s.process = ? AND s.stage = ? AND s.ended_at BETWEEN ? AND ?
                ORDER BY s.ended_at DESC, s.journey DESC LIMIT ?""",
             (process, stage, whole(since), whole(until), limit),
+        )
+        return [held.value for held in found]
+
+    def journeys_known(self, after: int, until: int, limit: int) -> list[Journey]:
+        found = self._documents(
+            Journey,
+            """SELECT document, version FROM journeys
+               WHERE id IN (SELECT journey FROM journey_known WHERE at > ? AND at <= ?) ORDER BY id LIMIT ?""",
+            (whole(after), whole(until), limit),
         )
         return [held.value for held in found]
 

@@ -15,6 +15,7 @@ from ordertrace_alerting.tally import BUCKETS
 from ordertrace_rules.clocks import known_differences
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.service import Service
+from ordertrace_rules.span_export import SpanTally
 from ordertrace_rules.times import NS
 
 SHOWN_STATES = ("open", "acknowledged")
@@ -54,6 +55,21 @@ class ServiceCollector(Collector):
             deliveries.add_metric([state], count)
         yield deliveries
         yield from self._targets()
+        yield from self._spans()
+
+    def _spans(self) -> Iterator[Metric]:
+        spans = self._service.spans
+        tally = spans.tally if spans is not None else SpanTally()
+        family = CounterMetricFamily(
+            "ordertrace_journey_spans", "Spans of journeys that this process exported.", labels=["result"]
+        )
+        family.add_metric(["sent"], tally.sent)
+        family.add_metric(["failed"], tally.failed)
+        yield family
+        lag = spans.lag() if spans is not None else 0
+        yield GaugeMetricFamily(
+            "ordertrace_journey_spans_lag_seconds", "How long due spans have waited.", lag
+        )
 
     def _targets(self) -> Iterator[Metric]:
         """What this process sent, and which circuits are open for all of them."""
@@ -92,6 +108,8 @@ class ServiceCollector(Collector):
 
     def _schedule(self) -> Iterator[Metric]:
         pulses = {"tick": self._service.pulse, "deliveries": self._service.alert_pulse}
+        if self._service.spans is not None:
+            pulses["spans"] = self._service.span_pulse
         yield _counter("ordertrace_ticks", "Runs of a schedule.", pulses, lambda p: p.ticks)
         yield _counter("ordertrace_tick_failures", "Runs that raised.", pulses, lambda p: p.failures)
         yield _gauge(

@@ -540,6 +540,7 @@ def readings(store: ElasticsearchStore) -> dict[str, dict[str, Callable[[], Any]
             "journeys": lambda: store.journeys(["p:SO-1"]),
             "due": lambda: store.due(1, 5),
             "journeys_past": lambda: store.journeys_past("p", "s", 0, 5, 5),
+            "journeys_known": lambda: store.journeys_known(0, 5, 5),
             "stage_counts": lambda: views.stage_counts("p"),
             "version": views.version,
             "orders": lambda: views.orders("SO", 5),

@@ -371,6 +371,7 @@ def test_the_queries_of_a_tick_use_an_index(store: SqliteStore) -> None:
     store.put_journey(a_journey("SO-1"), version)
     store.due(1, 5)
     store.journeys_past("p", "s", 0, 5, 5)
+    store.journeys_known(0, 5, 5)
     store.members_of(["SO-1"])
     store.unsettled(5)
     store.members("i", ("open",))

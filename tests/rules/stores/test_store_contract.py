@@ -265,6 +265,7 @@ def test_a_journey_comes_back_as_it_went_in(store: Store) -> None:
         labels={"sku": "A"},
         amount=9.9,
         last_words={"wms": LastWord(1, "e", "a", "success", "", "等待出库")},
+        known_since={"payment": 4, "": 7},
     )
     version = store.put_journey(journey, None)
     held = store.journeys([journey.id, "order_fulfilment:none"])
@@ -343,6 +344,24 @@ def test_journeys_past_a_stage_come_with_the_latest_end_first(store: Store) -> N
     store.put_journey(past("SO-30", 15), versions[30])
     store.put_journey(past("SO-20", 20, "failed"), versions[20])
     assert subjects(0, 100) == ["SO-40", "SO-30", "SO-10"]
+
+
+def test_journeys_are_found_by_any_instant_since_which_a_part_is_known(store: Store) -> None:
+    def known(subject: str, **since: int) -> Journey:
+        return a_journey(subject, known_since=since)
+
+    version = store.put_journey(known("SO-2", payment=10, packing=30), None)
+    store.put_journey(known("SO-1", payment=20), None)
+    store.put_journey(known("SO-3"), None)
+
+    def subjects(after: int, until: int, limit: int = 10) -> list[str]:
+        return [j.subject for j in store.journeys_known(after, until, limit)]
+
+    assert subjects(0, 100) == ["SO-1", "SO-2"]
+    assert subjects(0, 100, 1) == ["SO-1"]
+    assert [subjects(9, 10), subjects(10, 19), subjects(29, 30)] == [["SO-2"], [], ["SO-2"]]
+    store.put_journey(known("SO-2", payment=40), version)
+    assert [subjects(0, 30), subjects(39, 40)] == [["SO-1"], ["SO-2"]]
 
 
 # kept aside, checkpoints, batches --------------------------------------------------------------------

@@ -44,14 +44,21 @@ def rows(store: SqliteStore, table: str) -> int:
 
 def test_an_order_that_ended_long_ago_goes_with_all_that_belongs_to_it(store: SqliteStore) -> None:
     stages = (StageState("payment", "done", 1, 2),)
-    store.put_journey(
-        a_journey("SO-1", 50, 50, stages=stages, refs={"payment_id": ("P-1",)}, next_deadline=7), None
-    )
+    more = {"refs": {"payment_id": ("P-1",)}, "next_deadline": 7, "known_since": {"payment": 9}}
+    store.put_journey(a_journey("SO-1", 50, 50, stages=stages, **more), None)
     store.append([an_event("a", 10, order_id="SO-1"), an_event("b", 50, refs={"payment_id": "P-1"})])
     store.bind([Binding("payment_id:P-1", "order:SO-1", 10)])
     assert store.expire_all(BEFORE) == Expired(2, 1, 1, 0, 0, 0)
-    tables = ("events", "event_keys", "journeys", "journey_stages", "journey_keys", "bindings")
-    assert [rows(store, table) for table in tables] == [0] * 6
+    tables = (
+        "events",
+        "event_keys",
+        "journeys",
+        "journey_stages",
+        "journey_known",
+        "journey_keys",
+        "bindings",
+    )
+    assert [rows(store, table) for table in tables] == [0] * 7
     assert store.count_events() == 0
     assert SqliteViews(store).orders("P-1") == []
 

@@ -54,6 +54,7 @@ journeys = st.builds(
     current_stage=st.sampled_from(["", "s", "t"]),
     ended_at=optional_instants,
     next_deadline=optional_instants,
+    known_since=st.dictionaries(st.sampled_from(["s", ""]), instants, max_size=2),
     refs=st.dictionaries(st.sampled_from(["p", "q"]), st.lists(names, max_size=2).map(tuple), max_size=2),
 )
 members = st.builds(
@@ -180,6 +181,7 @@ def _answers(store: Store) -> dict[str, object]:
         "to": {b.id: b for b in store.bindings_to(keys)},
         "due": [store.due(now, limit) for now, limit in ((5, 2), (20, 50))],
         "past": [store.journeys_past("x", "s", since, until, 3) for since, until in ((0, 20), (4, 6))],
+        "known": [store.journeys_known(after, until, 3) for after, until in ((0, 20), (4, 6))],
         "members_of": [held.value for held in store.members_of(["A", "a", "é"])],
         "unsettled": [held.value for held in store.unsettled(3)],
         "members": [store.members("i", states, 3) for states in ((), ("open",))],

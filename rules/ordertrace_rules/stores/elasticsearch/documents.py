@@ -34,6 +34,7 @@ def journey_document(journey: Journey) -> Document:
             for s in journey.stages
             if s.state == "done" and s.ended_at is not None
         ],
+        "known": sorted({at for at in map(whole, journey.known_since.values()) if at is not None}),
         "keys": [{"value": value, "kind": kind, "order_id": order_id} for value, kind, order_id in keys],
         "values": sorted({value for value, _, _ in keys}),
         "stage_deadline": _shown(deadline),

@@ -38,6 +38,7 @@ KINDS: Mapping[str, Mapped] = {
             "type": "nested",
             "properties": {"stage": KEYWORD, "at": LONG},
         },
+        known=LONG,  # known_since
         keys={  # every id under which it is found
             "type": "nested",
             "properties": {"value": KEYWORD, "kind": KEYWORD, "order_id": KEYWORD},

@@ -311,6 +311,11 @@ class ElasticsearchStore:
         hits = self._search(self._journeys, query, [latest, {"id": "desc"}], limit)
         return [held.value for held in self._decode(Journey, hits)]
 
+    def journeys_known(self, after: int, until: int, limit: int) -> list[Journey]:
+        query: Body = {"range": {"known": {"gt": whole(after), "lte": whole(until)}}}
+        hits = self._search(self._journeys, query, [{"id": "asc"}], limit)
+        return [held.value for held in self._decode(Journey, hits)]
+
     # memberships --------------------------------------------------------------------------------------
     def members_of(self, subjects: Collection[str]) -> list[Versioned[Member]]:
         found = self._read_members.read({plain(subject) for subject in subjects}, self._members_of)

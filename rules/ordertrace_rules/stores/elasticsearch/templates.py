@@ -13,7 +13,7 @@ from ordertrace_rules.stores.elasticsearch.arrival_script import ARRIVAL_SCRIPT
 from ordertrace_rules.stores.elasticsearch.indices import KEYWORD, STORED, Mapped
 from ordertrace_rules.times import DAY, HOUR, MINUTE, NS
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of everything installed; raise it with any change to a body here or to `indices.KINDS`."""
 
 MANAGED_BY: Final = "ordertrace"
