@@ -1,6 +1,6 @@
 """Lint: every mistake of the files named, checked together with what is shipped and configured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from ordertrace_rules.drafts import Drafts, check_together, files_in, kind_of, known_actions, read_drafts
 from ordertrace_rules.errors import ConfigError, Problem
+from ordertrace_rules.fields import nearest
 from ordertrace_rules.intake.mapping_file import read_mapping
 from ordertrace_rules.mapping_lint import doubts_of
 from ordertrace_rules.rendering.templates import GuideTemplates
@@ -34,6 +35,7 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
     files = files_in(paths, problems)
     rules: list[Path] = []
     mappings: list[YamlDocument] = []
+    configs = [settings] if settings and not settings.document else []  # of the environment alone
     for path in files:
         try:
             document = load_yaml(path)
@@ -42,7 +44,8 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
                 mappings.append(document)
                 read_mapping(document)
             elif kind == "config":
-                GuideTemplates(load_settings(path).guide_templates)
+                configs.append(load_settings(path))
+                GuideTemplates(configs[-1].guide_templates)
             elif kind:
                 rules.append(path)
             else:
@@ -52,6 +55,7 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
             problems += error.problems
     drafts = _drafts(rules, settings)
     problems += _problems_in(drafts, rules)
+    problems += [problem for config in configs for problem in _off_and_unknown(config, rules)]
     known = known_actions(drafts)
     problems += [problem for document in mappings for problem in doubts_of(document, known)]
     return Linted(tuple(files), tuple(sorted(problems, key=lambda p: (p.file, p.line))))
@@ -105,6 +109,26 @@ def _problems_in(drafts: Drafts, linted: Iterable[Path]) -> list[Problem]:
     wanted = {str(path) for path in linted}
     found = [*drafts.problems, *(p for draft in drafts.all() for p in draft.reading.problems)]
     return [problem for problem in found if problem.file in wanted]
+
+
+def _off_and_unknown(settings: Settings, linted: Sequence[Path]) -> Iterator[Problem]:
+    """The names under `playbooks_off` that no playbook has."""
+    if not settings.playbooks_off:
+        return
+    own = (*settings.playbooks, *linted)
+    known = read_drafts(settings.processes, own, shipped=True, time_scale=1.0).playbooks
+    document = settings.document
+    written = document.data.get("playbooks_off") if document else None
+    names = [written] if isinstance(written, str) else written or []
+    for name in settings.playbooks_off:
+        if name in known:
+            continue
+        said = f"there is no playbook “{name}”"
+        fix = nearest(name, known) or f"the playbooks are {', '.join(sorted(known))}"
+        if document and name in names:
+            yield document.problem(("playbooks_off", names.index(name)), said, fix)
+        else:
+            yield Problem("environment", 0, "", f"ORDERTRACE_PLAYBOOKS_OFF: {said}", fix)
 
 
 def _printable(text: str) -> str:

@@ -67,6 +67,31 @@ playbooks/aaa.yaml:10:11: a duration of zero
     )
 
 
+def test_a_playbook_that_is_switched_off_and_is_not_there_is_told_with_the_nearest_name(site: Path) -> None:
+    config = site / "ordertrace.yaml"
+    (site / "playbooks/aaa.yaml").write_text(
+        PLAYBOOK.replace("resrvation", "reservation").replace("0s", "2h"), encoding="utf-8"
+    )
+    config.write_text(
+        "playbooks: [playbooks]\nplaybooks_off: [aaa, callback_lost, callback_lots]\n", encoding="utf-8"
+    )
+    code, output = run(config=config)
+    assert (code, output.count("there is no playbook")) == (1, 1)
+    assert "ordertrace.yaml:2:37: there is no playbook “callback_lots”" in output
+    assert "did you mean “callback_lost”?" in output
+    config.write_text("playbooks_off: nothing_near\n", encoding="utf-8")
+    assert "ordertrace.yaml:1:16" in run(config=config)[1]
+    assert "the playbooks are" in run("ordertrace.yaml")[1]
+    assert run("playbooks", config=config)[0] == 0  # what is not asked for is not linted
+
+
+def test_one_that_the_environment_switches_off_is_checked_too(site: Path) -> None:
+    settings = load_settings(None, {"ORDERTRACE_PLAYBOOKS_OFF": "callback_lost,callback_lots"})
+    [problem] = lint_paths([], settings).problems
+    assert problem.message == "ORDERTRACE_PLAYBOOKS_OFF: there is no playbook “callback_lots”"
+    assert "callback_lost" in problem.fix
+
+
 @pytest.mark.parametrize("twice", ["playbook: bbb", "process: order_return", "when: {}", "severity: loud"])
 def test_a_key_that_is_there_twice_hides_nothing_else(site: Path, twice: str) -> None:
     (site / "playbooks/aaa.yaml").write_text(PLAYBOOK + twice + "\n", encoding="utf-8")

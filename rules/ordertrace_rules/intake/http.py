@@ -3,30 +3,19 @@
 import hmac
 import json
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, cast
 
 from flask import Blueprint, Request, Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
 
-from ordertrace_rules.errors import StoreUnavailable
 from ordertrace_rules.intake import cloudevents
 from ordertrace_rules.intake.forward_protocol import FrameError, inflate
 from ordertrace_rules.intake.intake import Accepted, Intake
+from ordertrace_rules.intake.refusals import Refused, answer_refusals
 from ordertrace_rules.problem_details import problem
 from ordertrace_rules.settings import WebhookSource
 
 MAX_BODY = 16 * 1024 * 1024  # bytes, inflated too
-_RETRY_SECONDS = "5"
-
-
-class Refused(HTTPException):
-    """A request that is answered with `status` and a sentence that says what to do."""
-
-    def __init__(self, status: int, message: str) -> None:
-        self.code = status
-        super().__init__(message)
 
 
 def events_blueprint(intake: Intake, sources: Mapping[str, WebhookSource], token: str) -> Blueprint:
@@ -62,20 +51,7 @@ def events_blueprint(intake: Intake, sources: Mapping[str, WebhookSource], token
         mapping = intake.mappings.name_of(known.mapping) if known.mapping is not None else None
         return _answer(_accept(intake, request, source=source, mapping=mapping))
 
-    @blueprint.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> ResponseReturnValue:
-        status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-        response = problem(status, error.description or HTTPStatus(status).phrase)
-        if status == HTTPStatus.UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = "Bearer"
-        return response
-
-    @blueprint.errorhandler(StoreUnavailable)
-    def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
-        response = problem(503, f"nothing is confirmed, send all of it again: {error}")
-        response.headers["Retry-After"] = _RETRY_SECONDS
-        return response
-
+    answer_refusals(blueprint, problem)
     return blueprint
 
 

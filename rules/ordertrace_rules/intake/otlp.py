@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
-from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Request, Response, request
@@ -18,17 +17,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from werkzeug.exceptions import HTTPException
 
-from ordertrace_rules.errors import StoreUnavailable
-from ordertrace_rules.intake.http import Refused, check_token, read_body
+from ordertrace_rules.intake.http import check_token, read_body
 from ordertrace_rules.intake.intake import Intake
 from ordertrace_rules.intake.otlp_records import Object, ReadId, records_of_logs, records_of_traces
+from ordertrace_rules.intake.refusals import Refused, answer_refusals
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 SOURCE = "otlp"
-_RETRY_SECONDS = "5"
 _Records = Callable[[Object, ReadId], Iterable[Mapping[str, Any]]]
 
 
@@ -70,20 +67,7 @@ def otlp_blueprint(intake: Intake, token: str) -> Blueprint:
         why = ", ".join(f"{reason}: {count}" for reason, count in sorted(kept_aside.items()))
         return sum(kept_aside.values()), f"kept aside, by reason: {why}"
 
-    @blueprint.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> ResponseReturnValue:
-        status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-        response = _status(status, error.description or HTTPStatus(status).phrase)
-        if status == HTTPStatus.UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = "Bearer"
-        return response
-
-    @blueprint.errorhandler(StoreUnavailable)
-    def unavailable(error: StoreUnavailable) -> ResponseReturnValue:
-        response = _status(503, f"nothing is confirmed, send all of it again: {error}")
-        response.headers["Retry-After"] = _RETRY_SECONDS
-        return response
-
+    answer_refusals(blueprint, _status)
     return blueprint
 
 
