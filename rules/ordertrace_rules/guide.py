@@ -12,6 +12,7 @@ from ordertrace_rules.clocks import ClockDifference
 from ordertrace_rules.conditions.logs_missing import LogsMissing
 from ordertrace_rules.conditions.volume import Volume
 from ordertrace_rules.guide_findings import (
+    beyond_lines,
     cause_lines,
     cleared_lines,
     clock_lines,
@@ -81,8 +82,9 @@ def build_guide(
         (
             "cause",
             [
-                *known_lines(incident, playbook, known, diagnosis),
+                *known_lines(incident, known, diagnosis),
                 *cause_lines(incident, playbook, diagnosis, subjects, services),
+                *beyond_lines(playbook, known, diagnosis),
             ],
             False,
         ),

@@ -74,18 +74,25 @@ def _word(word: ServiceWord) -> Line:
     )
 
 
-def known_lines(
-    incident: Incident, playbook: Playbook, known: KnownCause | None, diagnosis: Diagnosis | None
-) -> Iterable[Line]:
-    """The cause to which the playbook's questions led, and the answers; that none did is said too."""
-    if diagnosis is None or not playbook.diagnose:
+def known_lines(incident: Incident, known: KnownCause | None, diagnosis: Diagnosis | None) -> Iterable[Line]:
+    """The cause to which the playbook's questions led, and the answers."""
+    if diagnosis is None or known is None:
         return []
-    if known is None:
-        return [Line(say("cause_unknown", affected=diagnosis.affected))]
     return [
         Line(say("cause_known", title=known.title)),
         *(_because(evidence, count_of(incident)) for evidence in diagnosis.because),
     ]
+
+
+def beyond_lines(playbook: Playbook, known: KnownCause | None, diagnosis: Diagnosis | None) -> Iterable[Line]:
+    """That the questions led to no cause: below what the comparison found, which may name a service all the same."""
+    if diagnosis is None or known is not None or not playbook.diagnose:
+        return []
+    named = _suspect_of(diagnosis)
+    if named is None:
+        return [Line(say("cause_unknown", affected=diagnosis.affected))]
+    counts = {name: count for name, count in _counts(named).items() if name != "what"}
+    return [Line(say("cause_beyond", service=named.service, **counts))]
 
 
 def _because(evidence: Evidence, count: int) -> Line:
@@ -172,9 +179,7 @@ def unknown_lines(
         now = {"diagnosed": incident.diagnosed_count, "count": incident.open_count}
         lines.append(Line(say("diagnosed_fewer", **now)))
     lines += [line for service in playbook.suspects if (line := _undecided(service, diagnosis)) is not None]
-    cause = diagnosis.cause
-    named = next((s for s in diagnosis.suspects if cause is not None and s.service == cause.service), None)
-    if named is not None:
+    if (named := _suspect_of(diagnosis)) is not None:
         lines.append(Line(say("correlation", **{**_counts(named), "service": named.service})))
     elif shared := _shared(diagnosis):
         lines.append(Line(say("shared_trait", **_counts(shared[0]))))
@@ -213,6 +218,12 @@ def _undecided(service: str, diagnosis: Diagnosis) -> Line | None:
     if suspect is None or suspect.score < 0:
         return Line(say("accused_too_few", service=service, n=spoken, affected=diagnosis.affected))
     return Line(say("accused_below_noise", service=service, **_counts(suspect)))
+
+
+def _suspect_of(diagnosis: Diagnosis) -> Suspect | None:
+    """The suspect that is the cause."""
+    cause = diagnosis.cause
+    return next((s for s in diagnosis.suspects if cause is not None and s.service == cause.service), None)
 
 
 def _counts(suspect: Suspect) -> dict[str, object]:

@@ -25,6 +25,7 @@ from ordertrace_rules.vocabulary import (
     Process,
     Stage,
     Suspect,
+    in_language,
 )
 
 PROCESS = Process(
@@ -183,9 +184,45 @@ def test_the_guide_names_the_cause_with_its_counts_and_its_own_steps():
 
 
 def test_where_no_known_cause_fits_the_guide_says_so_and_keeps_its_general_steps():
-    text = guide("")
+    diagnosis = replace(DIAGNOSIS, verdict="no_localised_cause", cause=None, suspects=())
+    text = render_text(build_guide(INCIDENT, PAID, PROCESS, [], diagnosis, now=0), "en").replace("\n  ", " ")
     assert "None of the causes that this playbook knows fits the 4 orders" in text
+    assert text.index("No localised cause") < text.index("None of the causes")
     assert "Rate limit the deduction calls" in text
+    assert "the steps are the general ones" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "localised", "beyond"),
+    [
+        (
+            "en",
+            "inventory refuses. Confidence 90 %.",
+            "It is none of the causes that this playbook knows steps for, but the comparison points to inventory"
+            " (4 of 4 affected, 1 of 20 healthy): begin there, with the general steps.",
+        ),
+        (
+            "zh",
+            "库存拒绝。可信度 90%。",
+            "本手册已知的原因都不符合，但比对结果指向 inventory（受影响 4/4，健康 1/20）："
+            "请从该服务入手，按通用步骤处理。",
+        ),
+    ],
+)
+def test_where_only_the_comparison_names_a_service_the_guide_says_that_and_then_what_the_playbook_lacks(
+    language: str, localised: str, beyond: str
+):
+    evidence = Evidence(Count(4, 4), Count(1, 20), {"en": "x", "zh": "x"})
+    diagnosis = replace(
+        DIAGNOSIS,
+        verdict="localised",
+        cause=Cause("inventory", {"en": "inventory refuses.", "zh": "库存拒绝。"}, 0.9),
+        suspects=(Suspect("inventory", 0.9, True, "new_error", evidence),),
+    )
+    guide = build_guide(INCIDENT, PAID, PROCESS, [], diagnosis, now=0)
+    [cause] = [section for section in guide.sections if section.id == "cause"]
+    assert [in_language(line.text, language) for line in cause.lines] == [localised, beyond]
+    assert "None of the causes" not in render_text(guide, "en")
 
 
 def test_what_the_cause_proposes_comes_before_what_the_playbook_does(make_world):
