@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,8 +26,10 @@ import click
 import pytest
 import yaml
 
-from ordertrace_alerting.senders.webhook import document
-from ordertrace_alerting.vocabulary import Notification, Signal
+from ordertrace_alerting import Ok, Sender, alerting_config, build_senders
+from ordertrace_alerting.redaction import Secret
+from ordertrace_alerting.senders.sample import sample_delivery
+from ordertrace_alerting.senders.webhook import signed_headers
 from ordertrace_instrumentation import settings as shim_settings
 from ordertrace_rules.cli.main import ordertrace
 from ordertrace_rules.errors import ConfigError
@@ -125,7 +128,9 @@ def test_the_secrets_script_makes_each_secret_long_and_different_in_a_directory_
     folder = checkout / "secrets"
     values = {path.name: path.read_text(encoding="ascii") for path in folder.iterdir()}
     assert set(values) == {name for whole in FILES.values() for name in whole["secrets"]}
-    assert all(re.fullmatch(r"[0-9a-f]{48}", value) for value in values.values())
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", values["webhook_secret"])
+    plain = [value for name, value in values.items() if name != "webhook_secret"]
+    assert all(re.fullmatch(r"[0-9a-f]{48}", value) for value in plain)
     assert len(set(values.values())) == len(values)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
@@ -370,8 +375,9 @@ def test_the_demo_s_settings_name_profiles_and_a_site_that_there_are() -> None:
 
 
 @pytest.mark.parametrize("site", ["site", "demo"])
-def test_the_files_of_each_site_are_sound(site: str, tmp_path: Path) -> None:
+def test_the_files_of_each_site_are_sound(site: str, tmp_path: Path, checkout: Path) -> None:
     text = (SCRIPTS / site / "ordertrace.yaml").read_text(encoding="utf-8")
+    text = text.replace("/run/secrets/", f"{checkout / 'secrets'}/")
     there = mounts(SERVICES["rules"])
     for target, source in there.items():
         if source.startswith("./"):
@@ -624,31 +630,49 @@ def until(found: Any, timeout: float = 45.0) -> Any:
         time.sleep(0.1)
 
 
-def test_the_catcher_shows_what_the_rules_service_sends() -> None:
-    signal_ = Signal(
-        id="paid_not_reserved-1:1",
-        incident="paid_not_reserved-1",
-        number=1,
-        at=1_767_225_600_000_000_000,
-        kind="opened",
-        status="firing",
-        labels={"playbook": "paid_not_reserved"},
-        title={"en": "71 orders", "zh": "71 个订单"},
-        body={"en": "what to do now", "zh": "现在做什么"},
-        raw_body={},
-        url="http://127.0.0.1:8321/incidents/1",
-        payload={},
-    )
-    notification = Notification(receiver="team", labels={}, signals=(signal_,), repeat=False)
-    port = free_port()
+def demo_sender(url: str, secret: Path) -> Sender:
+    """The sender of the demo's only receiver, with another address and its secret in another place."""
+    demo = yaml.safe_load((SCRIPTS / "demo/ordertrace.yaml").read_text(encoding="utf-8"))["alerting"]
+    [receiver] = demo["receivers"]
+    assert receiver["secrets_file"] == "/run/secrets/webhook_secret"
+    receiver |= {"url": url, "secrets_file": str(secret)}
+    return build_senders(alerting_config(demo))["team"]
+
+
+def test_the_catcher_shows_what_the_rules_service_sends_and_takes_nothing_else(
+    checkout: Path, tmp_path: Path
+) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with started(str(SCRIPTS / "catcher.py"), str(port)):
-        url = f"http://127.0.0.1:{port}/"
-        until(lambda: opener.open(url, timeout=5))
-        body = json.dumps(document(notification, signal_, False)).encode()
-        assert opener.open(urllib.request.Request(url, body), timeout=5).status == 204
-        page = opener.open(url, timeout=5).read().decode()
-    assert "71 orders" in page and "what to do now" in page and signal_.url in page
+    port, secret, other = free_port(), checkout / "secrets/webhook_secret", tmp_path / "other"
+    other.write_text("whsec_" + "A" * 43 + "=", encoding="ascii")
+    url, now = f"http://127.0.0.1:{port}/", time.time_ns()
+
+    def page() -> str:
+        return opener.open(url, timeout=5).read().decode()
+
+    with started(str(SCRIPTS / "catcher.py"), str(port), str(secret)):
+        until(page)
+        sender = demo_sender(url, secret)
+        sample = sample_delivery(sender, "team", now)
+        body = sample.body.encode()
+        headers = signed_headers(sample.key, now // 10**9, body, [Secret(secret.read_text())])
+        refused = [
+            demo_sender(url, other).send(sample, now),  # another secret
+            sender.send(sample, now - 400 * 10**9),  # a recording of it, later
+        ]
+        assert [result.http_status for result in refused] == [401, 401]
+        for sent, given in ((body, {}), (body.replace(b"nothing", b"much"), headers)):
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                opener.open(urllib.request.Request(url, sent, given), timeout=5)
+        assert page() == "nothing was told yet\n"
+        assert isinstance(sender.send(sample, now), Ok)
+        assert "this is a test" in page() and "There is nothing to do." in page()
+
+
+def test_the_secret_that_the_demo_signs_with_reaches_who_signs_and_who_checks() -> None:
+    holders = {name for name, each in SERVICES.items() if "webhook_secret" in each.get("secrets", ())}
+    assert holders == {"rules", "worker", "catcher"}
+    assert SERVICES["catcher"]["command"][-1] == "/run/secrets/webhook_secret"
 
 
 def test_the_shop_sells_and_says_so_where_its_transport_leads(tmp_path: Path) -> None:
