@@ -395,6 +395,21 @@ def test_a_name_that_does_not_resolve_is_tried_again() -> None:
     assert "Name or service" in result.detail
 
 
+def test_a_name_server_that_hangs_is_left_after_the_time_out() -> None:
+    over = threading.Event()
+
+    def hangs(host: str, port: int) -> list[str]:
+        over.wait(60)
+        return ["93.184.215.14"]
+
+    options = WebhookOptions(Secret("https://slow.example/"), timeout=NS // 10)
+    result = deliver(WebhookSender(options, resolve=hangs))
+    assert not over.is_set()
+    over.set()
+    assert isinstance(result, RetryAfter)
+    assert result.detail == "no answer within 0.1 s"
+
+
 @pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example"])
 def test_a_host_that_cannot_be_one_is_said_to_be_none(host: str) -> None:
     result = deliver(WebhookSender(WebhookOptions(Secret(f"http://{host}/"), timeout=5 * NS)))

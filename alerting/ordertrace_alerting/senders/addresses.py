@@ -7,6 +7,7 @@ of the name server changes nothing.
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Callable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -29,15 +30,41 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def allowed_addresses(host: str, port: int, *, allow_private: bool, resolve: Resolve) -> list[str]:
-    """The addresses of `host`, all of which may be reached. Raises RefusedAddress or OSError."""
-    addresses = resolve(host, port)
+def allowed_addresses(
+    host: str, port: int, *, allow_private: bool, resolve: Resolve, seconds: float
+) -> list[str]:
+    """The addresses of `host`, all of which may be reached.
+
+    Raises RefusedAddress, TimeoutError where the name server takes longer than `seconds`, or OSError.
+    """
+    addresses = _in_time(resolve, host, port, seconds)
     for address in addresses:
         kind = _refused_kind(ipaddress.ip_address(address.partition("%")[0]), allow_private)
         if kind:
             way_out = "" if allow_private else "; set allow_private: true on the receiver if that is meant"
             raise RefusedAddress(f"{host} leads to {address}, {kind}{way_out}")
     return addresses
+
+
+def _in_time(resolve: Resolve, host: str, port: int, seconds: float) -> list[str]:
+    """The system's resolver knows no time-out, so it is asked in a thread, which is left behind where it hangs."""
+    found: list[list[str]] = []
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            found.append(resolve(host, port))
+        except Exception as error:  # noqa: BLE001  it is raised where it was asked for
+            failures.append(error)
+
+    thread = threading.Thread(target=ask, name="alerting-resolve", daemon=True)
+    thread.start()
+    thread.join(max(0.0, seconds))
+    if failures:
+        raise failures[0]
+    if not found:
+        raise TimeoutError(f"the name server did not answer for {host}")
+    return found[0]
 
 
 def _refused_kind(address: Address, allow_private: bool) -> str:

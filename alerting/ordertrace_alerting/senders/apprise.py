@@ -117,7 +117,13 @@ class AppriseSender:
         """Raises RefusedAddress or OSError where the host that the address names may not be reached."""
         host = getattr(service, "host", None)
         if isinstance(host, str) and host and not self._options.allow_private:
-            allowed_addresses(host, service.port or 443, allow_private=False, resolve=self._resolve)
+            allowed_addresses(
+                host,
+                service.port or 443,
+                allow_private=False,
+                resolve=self._resolve,
+                seconds=self._options.timeout / NS,
+            )
 
 
 def read_options(fields: Fields) -> AppriseOptions:

@@ -145,9 +145,16 @@ class _GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = allowed_addresses(
-            host.strip("[]"), port, allow_private=self._allow_private, resolve=self._resolve
-        )
+        try:
+            addresses = allowed_addresses(
+                host.strip("[]"),
+                port,
+                allow_private=self._allow_private,
+                resolve=self._resolve,
+                seconds=_left(self._deadline, httpcore.ConnectTimeout),
+            )
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(error) from None
         failure: httpcore.NetworkError | httpcore.TimeoutException | None = None
         for address in addresses:
             try:

@@ -74,7 +74,11 @@ class Session(smtplib.SMTP):
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """The hook through which the standard library's SMTP_SSL makes its own connection, too."""
         addresses = allowed_addresses(
-            host, port, allow_private=self._server.allow_private, resolve=self._resolve
+            host,
+            port,
+            allow_private=self._server.allow_private,
+            resolve=self._resolve,
+            seconds=self._deadline - time.monotonic(),
         )
         failure = OSError(f"{host} has no address")
         for address in addresses:
