@@ -1,5 +1,6 @@
 """What goes when the spool is full: the newest record, or the oldest ones; every one of them is counted."""
 
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -146,11 +147,12 @@ def test_the_heartbeat_says_how_many_were_lost_and_why_and_all_add_up(
     reason: str,
 ) -> None:
     monkeypatch.setattr(courier, "LONGEST_PAUSE", 0.1)
-    away = start_receiver()
-    away.close()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]  # where nobody listens yet
     configure(
         "shop",
-        transport=f"forward://127.0.0.1:{away.port}",
+        transport=f"forward://127.0.0.1:{port}",
         spool_dir=tmp_path,
         spool_max_bytes=20_000,
         spool_full=drop,
@@ -160,7 +162,7 @@ def test_the_heartbeat_says_how_many_were_lost_and_why_and_all_add_up(
         event("a.b", number=number)
     lost = current_shim().lost()
     assert set(lost) == {reason} and lost[reason] > 100
-    receiver = start_receiver(port=away.port)
+    receiver = start_receiver(port=port)
     eventually(lambda: len(receiver.records) == 501 - lost[reason])  # with the first heartbeat
     shutdown()
     assert receiver.records[-1]["ordertrace.heartbeat.phase"] == "goodbye"
