@@ -144,6 +144,8 @@ def root(scope: Scope, order_id: str) -> None:
     record[ecs.MESSAGE] = f"trace {orphaned} belongs to the order"
     record[ecs.ORDER_ID] = order_id
     record[ecs.TRACE_REF] = orphaned
+    if orphaned != scope.trace_id:
+        record[ecs.REQUEST_REF] = scope.trace_id
     complete(shim, record)
     shim.ship(record, instant)
 
@@ -178,7 +180,10 @@ def add_order(record: Record, order_id: str, scope: Scope) -> None:
 
 
 def add_trace(record: Record, namespace: str, scope: Scope) -> None:
-    """Add `order.trace_id`, and the trace of an active OpenTelemetry span, else the order's own, else the scope's."""
+    """Add `order.trace_id`, and the trace of an active OpenTelemetry span, else the order's own, else the scope's.
+
+    A request that knows no order yet is named too, where the span's trace doesn't name it.
+    """
     order_id = record.get(ecs.ORDER_ID, "")
     own = order_trace_id(order_id, namespace) if order_id else ""
     if own:
@@ -193,6 +198,8 @@ def add_trace(record: Record, namespace: str, scope: Scope) -> None:
             record[ecs.TRACE_ID] = own or scope.trace_id
     if not own and scope.trace_id:
         scope.orphaned = record[ecs.TRACE_ID]
+        if scope.orphaned != scope.trace_id:  # a span may be around many requests: it is no sign of this one
+            record[ecs.REQUEST_REF] = scope.trace_id
 
 
 def count_failure(error: Exception) -> None:

@@ -1,6 +1,7 @@
 """Where a request or a message names its order: route parameter, query, JSON body, header, or a function of one's own.
 
-`route:order_id, query:no, json:order.id, header:X-Order-Id`: the first place that names an order decides.
+`route:order_id, query:no, json:order.id, header:X-Order-Id`: the first place that names an order decides. Where none
+does, the answer may: `response_json:id`, `response_header:Location`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,22 +12,40 @@ from urllib.parse import parse_qsl
 
 from ordertrace_instrumentation.complaints import complain_once
 
-Kind = Literal["route", "query", "json", "header"]
+Kind = Literal["route", "query", "json", "header", "response_json", "response_header"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+PLACING = ("POST", "PUT")  # requests whose answers are looked at: those that make something
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One place of a request. `name` is a parameter, a header, or the path of a JSON field (`order.id`, `0.id`)."""
+    """One place of a request. `name` is a parameter, a header, or the path of a JSON field (`order.id`, `0.id`).
+
+    `path` is of answers: only those to a request of this path are looked at, of all where it is empty.
+    """
 
     kind: Kind
     name: str
+    path: str = ""
+
+    @property
+    def in_answer(self) -> bool:
+        return self.kind in ("response_json", "response_header")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the application answered: header names in lower case, `json` None where the body is none, or too long."""
+
+    status: int
+    headers: Mapping[str, str]
+    json: Any = None
 
 
 class IncomingRequest:
     """What a finder may look at, whatever the framework: `method`, `path`, `query`, `headers` (names in lower
-    case), `route` (its parameters, empty until the framework knows them) and `json` (the parsed body, None until
-    the application has read it, and where it is none)."""
+    case), `route` (its parameters, empty until the framework knows them), `json` (the parsed body, None until
+    the application has read it, and where it is none) and `answer` (None until there is one)."""
 
     def __init__(self, method: str, path: str, query_string: str, headers: Mapping[str, str]) -> None:
         self.method = method
@@ -34,6 +53,7 @@ class IncomingRequest:
         self.headers = headers
         self.route: Mapping[str, Any] = {}
         self.json: Any = None
+        self.answer: Answer | None = None
         self._query_string = query_string
 
     @cached_property
@@ -50,11 +70,14 @@ Source = Place | Finder
 
 
 def read_place(text: str) -> Place:
-    """Read `KIND:NAME`. Raises ValueError."""
+    """Read `KIND:NAME`, or `response_…:/path:NAME`. Raises ValueError."""
     kind, _, name = (part.strip() for part in text.partition(":"))
+    path = ""
+    if kind.startswith("response_") and name.startswith("/"):
+        path, _, name = (part.strip() for part in name.partition(":"))
     if kind not in KINDS or not name:
         raise ValueError(f"KIND:NAME is expected, the kind one of {', '.join(KINDS)}")
-    return Place(kind, name.lower() if kind == "header" else name)
+    return Place(kind, name.lower() if kind.endswith("header") else name, path.rstrip("/"))
 
 
 Given = str | Finder | Iterable[str | Finder]

@@ -37,6 +37,7 @@ ORDER_STATUS: Final = "order.status"
 ORDER_AMOUNT: Final = "order.amount"
 ORDER_CURRENCY: Final = "order.currency"
 ORDER_REFS: Final = "order.refs."  # a prefix: order.refs.payment_id
+REQUEST_REF: Final = "order.refs.request"  # of a request that knew no order yet, where its trace is another's
 TRACE_REF: Final = "order.refs.trace"  # a `trace.id` whose records without an order belong to this one
 LABELS: Final = "labels."  # a prefix: labels.sku
 

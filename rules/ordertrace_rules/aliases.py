@@ -185,8 +185,13 @@ class Aliases:
         return set()
 
     def _valid(self, bindings: list[Binding], key: str, at: int) -> list[Binding]:
-        """Those that hold at `at`: of a re-used number the generation then current, of an exclusive the first."""
+        """Those that hold at `at`: of a re-used number the generation then current, of an exclusive the first.
+
+        A trace in which several orders were placed (a batch, a long span) is no sign of any of them.
+        """
         kind = self._kind(key)
+        if kind_of(key) == TRACE and len({b.target for b in bindings}) > 1:
+            return []
         bindings = sorted(bindings, key=lambda b: (b.since, b.target))
         if kind.reuse_after is not None and bindings:
             generations: list[list[Binding]] = [[bindings[0]]]

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from ordertrace_rules.aliases import MAX_HOPS, AliasConflict, Aliases, order_key
+from ordertrace_rules.aliases import MAX_HOPS, TRACE, AliasConflict, Aliases, order_key, ref_key
 from ordertrace_rules.event import Event
 from ordertrace_rules.journey import MAX_EVENTS
 from ordertrace_rules.stores.protocol import KeptAside, Store
@@ -59,7 +59,7 @@ class Subjects:
         """The orders that an event belongs to, as far as is known now."""
         return self._aliases.orders_of(event, self._bindings_from)
 
-    def learn(self, events: Iterable[Event], now: int) -> set[str]:
+    def learn(self, events: Collection[Event], now: int) -> set[str]:
         """Teach the store the bindings in `events`. Returns the orders that a new binding may concern.
 
         A binding of a kind that changes hands may have been taught by a tick that was cut short, or by another
@@ -73,6 +73,7 @@ class Subjects:
         }
         keys = {b.key for b in self._store.bind(taught.values())}
         keys |= {b.key for b in taught.values() if self._aliases.changes_hands(b.key)}
+        keys |= {ref_key(TRACE, e.refs[TRACE]) for e in events if TRACE in e.refs}  # may be another's too
         common = set(self._common)
         bindings = self._bindings_from(keys)
         self._store.keep_aside(_conflict(found, now) for found in self._aliases.conflicts(bindings))

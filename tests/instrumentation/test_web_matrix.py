@@ -56,6 +56,7 @@ def environment(service: str, path: Path) -> dict[str, str]:
         "ORDERTRACE_SERVICE": service,
         "ORDERTRACE_TRANSPORT": f"file:{path}",
         "ORDERTRACE_TRUSTED_PEERS": "127.0.0.1",
+        "ORDERTRACE_ORDER_ID_FROM": "route:order_id, json:order_id, response_json:/checkout:order.number",
         "BY_HAND": "1" if service.endswith("by-hand") else "0",
     }
 
@@ -167,6 +168,22 @@ def test_an_order_placed_in_the_middle_of_a_request_takes_the_earlier_records_al
     assert "order.id" not in before
     assert tie["order.id"] == placed["order.id"] == f"NEW-{server}"
     assert tie["trace.id"] == placed["trace.id"] == order_trace_id(f"NEW-{server}")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_order_that_only_the_answer_names_takes_the_records_of_its_request_along(
+    server: str, services: Callable[[str], Service], eventually: Any
+) -> None:
+    service = services(server)
+    answer = requests.post(service.url + "/checkout", json={"cart": server}, timeout=30)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (201, "application/json")
+    assert answer.json() == {"order": {"number": f"MADE-{server}"}, "cart": server}
+    (before,) = [r for r in service.records() if r.get("message") == f"cart {server} paid"]
+    assert "order.id" not in before
+    (tie,) = eventually(
+        lambda: [r for r in service.records() if r.get("order.refs.trace") == before["trace.id"]]
+    )
+    assert (tie["order.id"], tie["trace.id"]) == (f"MADE-{server}", order_trace_id(f"MADE-{server}"))
 
 
 @pytest.mark.parametrize("server", SERVERS)

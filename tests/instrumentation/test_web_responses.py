@@ -2,13 +2,15 @@
 
 import asyncio
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.util import FileWrapper
 
 import httpx
 import pytest
 from flask import Flask
+from opentelemetry.context import attach, detach
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -227,3 +229,174 @@ def test_a_call_made_before_the_order_is_known_carries_the_requests_own_trace(sh
     assert "baggage" not in sent[0] and sent[0]["traceparent"].split("-")[1] == early["trace.id"]
     assert tie["order.refs.trace"] == early["trace.id"] and tie["order.id"] == "SO-7"
     assert sent[1]["traceparent"].split("-")[1] == order_trace_id("SO-7")
+
+
+# the order that only the answer names ----------------------------------------------------------------------
+JSON = [("Content-Type", "application/json; charset=utf-8")]
+PLACED = b'{"order": {"id": "SO-9"}}'
+
+
+def answering(
+    body: Iterable[bytes], status: str = "201 Created", headers: list[tuple[str, str]] = JSON
+) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+    def shop(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        event("cart.checked")
+        start_response(status, headers)
+        return body
+
+    return shop
+
+
+def learnt(
+    shipped: Any, app: Any, place: Any = "response_json:order.id", **more: Any
+) -> tuple[list[bytes], list[str]]:
+    """The pieces of the answer, and the orders to which the request's earlier record was tied."""
+    heads: list[Any] = []
+    given = environ(QUERY_STRING="", PATH_INFO="/orders", **more)
+    answer = WsgiMiddleware(app, order_id_from=place)(given, lambda *head: heads.append(head))
+    pieces = list(answer)
+    if hasattr(answer, "close"):
+        answer.close()
+    [(status, headers)] = heads
+    assert isinstance(status, str) and headers is not None
+    early, *ties = shipped()
+    assert "order.id" not in early
+    assert all(tie["order.refs.trace"] == early["trace.id"] for tie in ties)
+    return pieces, [tie["order.id"] for tie in ties]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [[PLACED], (PLACED[:9], PLACED[9:]), iter([PLACED[:3], b"", PLACED[3:]])],
+    ids=["list", "tuple", "iterator"],
+)
+def test_an_answer_is_heard_as_it_passes(shipped: Any, body: Any) -> None:
+    assert learnt(shipped, answering(body)) == (
+        [*body] if isinstance(body, list | tuple) else [b'{"o', b"", PLACED[3:]],
+        ["SO-9"],
+    )
+
+
+def test_a_finished_answer_that_was_heard_is_still_the_very_object(shipped: Any) -> None:
+    answer = [PLACED]
+    app = WsgiMiddleware(answering(answer), order_id_from="response_json:order.id")
+    assert app(environ(QUERY_STRING=""), lambda *head: None) is answer
+    assert [r["order.id"] for r in shipped() if "order.id" in r] == ["SO-9"]
+
+
+def test_what_is_written_past_the_answer_is_heard_too(shipped: Any) -> None:
+    written: list[bytes] = []
+
+    def shop(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("201 Created", JSON)(PLACED[:5])
+        return [PLACED[5:]]
+
+    event("cart.checked")
+    app = WsgiMiddleware(shop, order_id_from="response_json:order.id")
+
+    def start_response(*head: Any) -> Any:
+        event("cart.paid")
+        return written.append
+
+    assert (list(app(environ(QUERY_STRING=""), start_response)), written) == ([PLACED[5:]], [PLACED[:5]])
+    assert shipped.last()["order.id"] == "SO-9"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "more"),
+    [
+        ("500 Oops", JSON, PLACED, {}),
+        ("201 Created", [("Content-Type", "text/plain")], PLACED, {}),
+        ("201 Created", [*JSON, ("Content-Encoding", "gzip")], PLACED, {}),
+        ("201 Created", JSON, PLACED[:-1], {}),
+        ("201 Created", JSON, b'{"order": {"id": "SO-9", "x": "' + b"x" * 70_000 + b'"}}', {}),
+        ("201 Created", [*JSON, ("Content-Length", "70000")], PLACED, {}),
+        ("201 Created", JSON, b'{"order": {"id": null}}', {}),
+        ("200 OK", JSON, PLACED, {"REQUEST_METHOD": "GET"}),
+    ],
+    ids=["error", "text", "compressed", "broken", "long", "declared long", "null", "read"],
+)
+def test_an_answer_that_says_nothing_certain_is_passed_on_and_binds_no_order(
+    shipped: Any, status: str, headers: Any, body: bytes, more: Any
+) -> None:
+    assert learnt(shipped, answering(iter([body]), status, headers), **more) == ([body], [])
+
+
+@pytest.mark.parametrize(("path", "orders"), [("/orders", ["SO-9"]), ("/users", [])])
+def test_a_field_may_be_looked_for_in_the_answers_of_one_path_alone(
+    shipped: Any, path: str, orders: list[str]
+) -> None:
+    assert learnt(shipped, answering([PLACED]), f"response_json:{path}/:order.id") == ([PLACED], orders)
+
+
+@pytest.mark.parametrize(
+    ("place", "headers"),
+    [
+        ("response_header:Location", [("Location", "https://shop/orders/SO-9/?new=1")]),
+        ("response_header:X-Order", [("X-Order", "SO-9")]),
+        (lambda request: request.answer and request.answer.headers["x-order"], [("X-Order", "SO-9")]),
+        (lambda request: request.answer.json["order"]["id"], JSON),
+    ],
+    ids=["location", "header", "function of a header", "function of a body"],
+)
+def test_the_order_is_found_in_a_header_and_by_a_function(shipped: Any, place: Any, headers: Any) -> None:
+    assert learnt(shipped, answering([PLACED], headers=headers), place) == ([PLACED], ["SO-9"])
+
+
+def test_an_order_that_is_known_before_stays(shipped: Any) -> None:
+    app = WsgiMiddleware(answering([PLACED]), order_id_from=["response_json:order.id", "query:order_id"])
+    list(app(environ(), lambda *head: None))
+    assert [r["order.id"] for r in shipped()] == ["SO-1"]
+
+
+def test_asgi_answers_are_heard_and_what_comes_after_them_carries_the_order(shipped: Any) -> None:
+    sent: list[dict[str, Any]] = []
+    messages = [
+        {"type": "http.response.start", "status": 201, "headers": [(b"Content-Type", b"application/json")]},
+        {"type": "http.response.body", "body": PLACED[:7], "more_body": True},
+        {"type": "http.response.body", "body": PLACED[7:]},
+    ]
+
+    async def shop(scope: Any, receive: Any, send: Any) -> None:
+        event("cart.checked")
+        for message in messages:
+            await send(message)
+        event("mail.sent")  # as a background task
+
+    async def keep(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    app = AsgiMiddleware(shop, order_id_from="response_json:order.id")
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    asyncio.run(app(scope, None, keep))
+    assert all(one is other for one, other in zip(sent, messages, strict=True))
+    early, tie, late = shipped()
+    assert ("order.id" not in early, tie["order.refs.trace"]) == (True, early["trace.id"])
+    assert (late["event.action"], late["order.id"]) == ("mail.sent", "SO-9")
+
+
+# many orders under one span -------------------------------------------------------------------------------
+def test_records_of_a_request_under_a_span_join_its_order_and_no_other_of_the_span(
+    shipped: Any, tmp_path: Any
+) -> None:
+    """A batch may place many orders under one long span: its trace is no sign of any of them, the request is."""
+    span = NonRecordingSpan(SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1)))
+
+    def shop(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        event("cart.checked", cart=environ["PATH_INFO"])
+        adopt_order(environ["PATH_INFO"])
+        return []
+
+    token = attach(set_span_in_context(span))
+    try:
+        for cart in ("A", "B"):
+            list(WsgiMiddleware(shop)(environ(QUERY_STRING="", PATH_INFO=cart), None))
+    finally:
+        detach(token)
+    early_a, tie_a, early_b, tie_b = shipped()
+    assert {r["trace.id"] for r in (early_a, early_b)} == {
+        tie_a["order.refs.trace"],
+        tie_b["order.refs.trace"],
+    }
+    assert early_a["order.refs.request"] == tie_a["order.refs.request"] != early_b["order.refs.request"]
+    assert early_b["order.refs.request"] == tie_b["order.refs.request"]

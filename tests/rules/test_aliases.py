@@ -126,3 +126,33 @@ def test_whom_a_binding_concerns_includes_whoever_it_gives_an_event(made: list[E
 
 def test_a_binding_names_its_key_target_and_issuer():
     assert Binding("tracking_no:7", "order:SO-1", 0, "SF").id == "tracking_no:7>order:SO-1@SF"
+
+
+def test_the_trace_of_a_request_leads_to_its_order_until_another_order_is_placed_in_it():
+    early = Event(id="e", timestamp=0, ingested=0, trace_id="b" * 32)
+    first = event(1, "SO-1", trace="b" * 32)
+    assert orders([first], early) == {"SO-1"}
+    assert orders([first, event(2, "SO-2", trace="b" * 32)], early) == set()  # a batch, or a long span
+    assert orders([first, event(3, "SO-1", trace="b" * 32)], early) == {"SO-1"}
+
+
+def test_a_request_that_names_itself_joins_its_own_order_whatever_else_its_trace_holds():
+    taught = [event(1, f"SO-{n}", trace="b" * 32, request=f"r{n}") for n in (1, 2)]
+    early = Event(id="e", timestamp=0, ingested=0, trace_id="b" * 32, refs={"request": "r2"})
+    assert orders(taught, early) == {"SO-2"}
+
+
+def test_what_had_joined_the_first_order_leaves_it_also_after_a_tick_that_was_cut_short(make_world):
+    world = make_world(())
+    world.say(0, "storefront", "cart.checked", trace__id="b" * 32)
+    world.say(1, "storefront", "order.placed", "SO-1", order__refs__trace="b" * 32)
+    world.tick(2)
+
+    def count() -> int:
+        return world.store.journeys(["order_fulfilment:SO-1"])["order_fulfilment:SO-1"].value.event_count
+
+    assert count() == 2
+    second = world.say(3, "storefront", "order.placed", "SO-2", order__refs__trace="b" * 32)
+    world.store.bind(ALIASES.taught_by(second))  # learnt, and no more
+    world.tick(4)
+    assert count() == 1

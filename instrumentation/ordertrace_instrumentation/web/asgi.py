@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
+from ordertrace_instrumentation.complaints import no_harm
 from ordertrace_instrumentation.places import Given, IncomingRequest, Source, sources_of
 from ordertrace_instrumentation.web.bodies import Listener
 from ordertrace_instrumentation.web.served import KEY, ServedRequest, serve
@@ -43,6 +44,8 @@ async def respond(
     scope[KEY] = served
     if scope["type"] == "http" and served.listens:
         receive = _heard(receive, Listener(served.request.headers, served.learn_body))
+    if scope["type"] == "http" and served.listens_to_answer:
+        send = _heard_send(send, served)
     try:
         with served:
             await app(scope, receive, send)
@@ -85,6 +88,22 @@ def _heard(receive: Receive, listener: Listener) -> Receive:
         return message
 
     return heard_receive
+
+
+def _heard_send(send: Send, served: ServedRequest) -> Send:
+    listener: Listener | None = None
+
+    async def heard_send(message: Message) -> None:
+        nonlocal listener
+        await send(message)
+        with no_harm("an answer"):
+            if message["type"] == "http.response.start":
+                headers = {_text(name).lower(): _text(value) for name, value in message.get("headers", ())}
+                listener = served.begin_answer(message["status"], headers)
+            elif message["type"] == "http.response.body" and listener is not None:
+                listener.hear(message.get("body", b""), ended=not message.get("more_body", False))
+
+    return heard_send
 
 
 def _text(raw: bytes) -> str:

@@ -9,8 +9,10 @@ from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest
 
+from ordertrace_instrumentation.complaints import no_harm
 from ordertrace_instrumentation.hooks import Hook
 from ordertrace_instrumentation.web import asgi, wsgi
+from ordertrace_instrumentation.web.answers import lowered
 from ordertrace_instrumentation.web.bodies import HeardInput, Listener
 from ordertrace_instrumentation.web.served import KEY, ServedRequest
 
@@ -50,6 +52,7 @@ class OrderMiddleware:
             return self._get_response(request)
         with served:
             response = self._get_response(request)
+            _hear(response, served)
         return _with_order_kept(response, served)
 
     async def _respond(self, request: HttpRequest) -> Any:
@@ -58,6 +61,7 @@ class OrderMiddleware:
             return await self._get_response(request)
         with served:
             response = await self._get_response(request)
+            _hear(response, served)
         return _with_order_kept(response, served)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -94,6 +98,15 @@ def _learn_route(request: HttpRequest, parameters: dict[str, Any]) -> None:
     served = _served(request)
     if served is not None:
         served.learn_route(parameters)
+
+
+def _hear(response: Any, served: ServedRequest) -> None:
+    """Learn from an answer that is finished; a stream is not listened to here."""
+    if served.listens_to_answer and not getattr(response, "streaming", False):
+        with no_harm("an answer"):
+            listener = served.begin_answer(response.status_code, lowered(response.items()))
+            if listener is not None:
+                listener.hear(response.content, ended=True)
 
 
 def _with_order_kept(response: Any, served: ServedRequest) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextvars import Token
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -12,12 +13,12 @@ from opentelemetry.context import Context
 from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.context import Scope, request_scope, scoped
 from ordertrace_instrumentation.events import root
-from ordertrace_instrumentation.places import IncomingRequest, Source
+from ordertrace_instrumentation.places import Answer, IncomingRequest, Source
 from ordertrace_instrumentation.propagation import incoming_context, is_trusted_peer
 from ordertrace_instrumentation.record import safe_text
 from ordertrace_instrumentation.shim import current_shim
-from ordertrace_instrumentation.web.bodies import wants_json
-from ordertrace_instrumentation.web.order_ids import find_in_request, read_json, wants_body
+from ordertrace_instrumentation.web.bodies import Listener, wants_json
+from ordertrace_instrumentation.web.order_ids import find_in_request, read_json, wants_answer, wants_body
 
 KEY = "ordertrace.request"
 """The name of the `ServedRequest` in a WSGI environ and an ASGI scope: an inner middleware finds the outer's."""
@@ -26,8 +27,9 @@ KEY = "ordertrace.request"
 class ServedRequest:
     """Enter it around every piece of code that serves the request, also more than once. Never raises.
 
-    The order's id may become known bit by bit: with the request, with its route, with its body. Each time the
-    places are asked in their order; an order that the application adopted itself stays.
+    The order's id may become known bit by bit: with the request, with its route, with its body, and where none of
+    them has it with the answer. Each time the places are asked in their order; an order that the application adopted
+    itself stays.
     """
 
     def __init__(
@@ -53,6 +55,11 @@ class ServedRequest:
         """Whether to listen in while the application reads the body."""
         return wants_body(self._sources) and wants_json(self.request.headers)
 
+    @property
+    def listens_to_answer(self) -> bool:
+        """Whether to listen in while the application answers: where nothing else has named the order so far."""
+        return not self.scope.order_id and wants_answer(self.request, self._sources)
+
     def learn_route(self, parameters: Mapping[str, Any] | None) -> None:
         if parameters:
             self.request.route = dict(parameters)
@@ -61,6 +68,22 @@ class ServedRequest:
     def learn_body(self, body: bytes) -> None:
         self.request.json = read_json(body)
         if self.request.json is not None:
+            self._look()
+
+    def begin_answer(self, status: int, headers: Mapping[str, str]) -> Listener | None:
+        """Learn from the head of the answer; what is to hear its body, where that may name the order. Never raises."""
+        if self.scope.order_id:
+            return None
+        self.request.answer = Answer(status, headers)
+        self._look()
+        return (
+            None if self.scope.order_id or not wants_json(headers) else Listener(headers, self._learn_answer)
+        )
+
+    def _learn_answer(self, body: bytes) -> None:
+        document = read_json(body)
+        if document is not None and self.request.answer is not None and not self.scope.order_id:
+            self.request.answer = replace(self.request.answer, json=document)
             self._look()
 
     def _look(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from typing import Any
 
 from ordertrace_instrumentation.places import Given, IncomingRequest, Source, sources_of
+from ordertrace_instrumentation.web.answers import HeardAnswer
 from ordertrace_instrumentation.web.bodies import HeardInput, Listener
 from ordertrace_instrumentation.web.served import KEY, ServedRequest, serve
 
@@ -40,13 +41,16 @@ def respond(
     if served.listens and "wsgi.input" in environ:
         listener = Listener(served.request.headers, served.learn_body)
         environ["wsgi.input"] = HeardInput(environ["wsgi.input"], listener)
+    heard = HeardAnswer(served, start_response) if served.listens_to_answer else None
     with served:
-        answer = application(environ, start_response)
+        answer = application(environ, heard.start_response if heard is not None else start_response)
+        if heard is not None and isinstance(answer, list | tuple):
+            heard.hear_all(answer)
     # A list is finished, and its length tells the server something; so does the type of a file wrapper.
     wrapper = environ.get("wsgi.file_wrapper")
     if isinstance(answer, list | tuple) or (isinstance(wrapper, type) and isinstance(answer, wrapper)):
         return answer
-    return _Answer(answer, served)
+    return _Answer(answer, served, heard)
 
 
 def served_from(environ: Environ, sources: Sequence[Source] | None) -> ServedRequest | None:
@@ -81,9 +85,10 @@ def utf8(text: str) -> str:
 class _Answer:
     """The application's iterable, each step of which runs with the order bound, `close` too."""
 
-    def __init__(self, inner: Iterable[bytes], served: ServedRequest) -> None:
+    def __init__(self, inner: Iterable[bytes], served: ServedRequest, heard: HeardAnswer | None) -> None:
         self._inner = inner
         self._served = served
+        self._heard = heard
         self._steps: Iterator[bytes] | None = None
 
     def __iter__(self) -> "_Answer":
@@ -93,7 +98,15 @@ class _Answer:
         with self._served:
             if self._steps is None:
                 self._steps = iter(self._inner)
-            return next(self._steps)
+            try:
+                step = next(self._steps)
+            except StopIteration:
+                if self._heard is not None:
+                    self._heard.hear(ended=True)
+                raise
+            if self._heard is not None:
+                self._heard.hear(step)
+            return step
 
     def close(self) -> None:
         close = getattr(self._inner, "close", None)

@@ -17,13 +17,17 @@ async def shop(scope: dict[str, Any], receive: Any, send: Any) -> None:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    status = 201 if scope["path"] == "/checkout" else 200
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     if scope["path"].startswith("/stream/"):
         for step in work.steps():
             await send({"type": "http.response.body", "body": step, "more_body": True})
         await send({"type": "http.response.body"})
         return
-    if scope["path"] == "/place":
+    if scope["path"] == "/checkout":
+        answer = work.checkout(json.loads(body)["cart"])
+    elif scope["path"] == "/place":
         answer = work.place(json.loads(body)["cart"])
     elif scope["path"] == "/digest":
         answer = work.digest(body)
@@ -37,4 +41,4 @@ def in_path(request: IncomingRequest) -> str | None:
     return rest[0] if rest and folder in ("orders", "stream") else None
 
 
-app = OrderMiddleware(shop, order_id_from=[in_path, "json:order_id"])
+app = OrderMiddleware(shop, order_id_from=[in_path, "json:order_id", "response_json:/checkout:order.number"])

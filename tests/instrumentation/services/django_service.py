@@ -46,6 +46,10 @@ def place(request: HttpRequest) -> HttpResponse:
     return JsonResponse(work.place(json.load(request)["cart"]))
 
 
+def checkout(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(work.checkout(json.load(request)["cart"]), status=201)
+
+
 async def digest(request: HttpRequest) -> HttpResponse:
     return JsonResponse(work.digest(request.read()))
 
@@ -59,6 +63,7 @@ urlpatterns = [
     path("orders/<order_id>", show),
     path("orders", take),
     path("place", place),
+    path("checkout", checkout),
     path("digest", digest),
     path("stream/<order_id>", stream),
 ]

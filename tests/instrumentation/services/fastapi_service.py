@@ -34,6 +34,11 @@ def place(cart: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
     return work.place(cart)
 
 
+@app.post("/checkout", status_code=201)
+def checkout(cart: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+    return work.checkout(cart)
+
+
 @app.post("/digest")
 async def digest(request: Request) -> dict[str, Any]:
     return work.digest(await request.body())

@@ -28,6 +28,10 @@ def make_app() -> Flask:
     def place() -> dict[str, Any]:
         return work.place(request.get_json()["cart"])
 
+    @app.post("/checkout")
+    def checkout() -> tuple[dict[str, Any], int]:
+        return work.checkout(request.get_json()["cart"]), 201
+
     @app.post("/digest")
     def digest() -> dict[str, Any]:
         return work.digest(request.get_data())

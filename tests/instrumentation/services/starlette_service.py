@@ -28,6 +28,10 @@ async def place(request: Request) -> JSONResponse:
     return JSONResponse(work.place((await request.json())["cart"]))
 
 
+async def checkout(request: Request) -> JSONResponse:
+    return JSONResponse(work.checkout((await request.json())["cart"]), 201)
+
+
 async def digest(request: Request) -> JSONResponse:
     body = b"".join([part async for part in request.stream()])
     return JSONResponse(work.digest(body))
@@ -43,6 +47,7 @@ app = Starlette(
         Mount("/orders", routes=[Route("/{order_id}", show)]),
         Route("/orders", take, methods=["POST"]),
         Route("/place", place, methods=["POST"]),
+        Route("/checkout", checkout, methods=["POST"]),
         Route("/digest", digest, methods=["POST"]),
         Route("/stream/{order_id}", stream),
     ]

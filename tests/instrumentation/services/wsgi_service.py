@@ -16,16 +16,19 @@ from ordertrace_instrumentation.web.wsgi import OrderMiddleware
 def shop(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     path = environ["PATH_INFO"]
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    status = "200 OK"
     if path.startswith("/stream/"):
         start_response("200 OK", [("Content-Type", "text/plain")])
         return work.steps()
-    if path == "/place":
+    if path == "/checkout":
+        answer, status = work.checkout(json.loads(body)["cart"]), "201 Created"
+    elif path == "/place":
         answer = work.place(json.loads(body)["cart"])
     elif path == "/digest":
         answer = work.digest(body)
     else:
         answer = {**work.seen(), **({"body": json.loads(body)} if body else {})}
-    start_response("200 OK", [("Content-Type", "application/json")])
+    start_response(status, [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
 
 
@@ -34,7 +37,7 @@ def in_path(request: IncomingRequest) -> str | None:
     return rest[0] if rest and folder in ("orders", "stream") else None
 
 
-app = OrderMiddleware(shop, order_id_from=[in_path, "json:order_id"])
+app = OrderMiddleware(shop, order_id_from=[in_path, "json:order_id", "response_json:/checkout:order.number"])
 
 
 class Quiet(WSGIRequestHandler):
