@@ -2,6 +2,7 @@
 
 import socket
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ordertrace_instrumentation import configure, event, shutdown
 from ordertrace_instrumentation.shim import current_shim
 from ordertrace_instrumentation.transports import courier
+from ordertrace_instrumentation.transports import spool as spool_module
 from ordertrace_instrumentation.transports.segments import size_of
 from ordertrace_instrumentation.transports.spool import Spool
 
@@ -171,3 +173,54 @@ def test_the_heartbeat_says_how_many_were_lost_and_why_and_all_add_up(
     assert numbers == sorted(numbers)
     assert (0 in numbers) or drop == "oldest"
     assert (499 in numbers) == (drop == "oldest")
+
+
+def test_a_segment_that_fills_while_the_courier_looks_at_it_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "own", 4000)
+    entries = [b"%d" % number * 40 for number in range(40)]
+    waiting = iter(entries)
+    real = spool_module.read_segment
+
+    def meanwhile(*arguments: Any) -> Any:
+        found = real(*arguments)
+        for entry in waiting:
+            assert spool.append(entry) == ""
+        return found
+
+    monkeypatch.setattr(spool_module, "read_segment", meanwhile)
+    assert spool.read(1000) is None
+    delivered: list[bytes] = []
+    while (batch := spool.read(1000)) is not None:
+        spool.advance(batch)
+        delivered += batch.entries
+    assert delivered == entries
+
+
+@pytest.mark.parametrize("drop", ["newest", "oldest"])
+def test_while_one_thread_writes_and_another_reads_every_record_is_accounted_for(
+    tmp_path: Path, drop: Drop
+) -> None:
+    account = Account(tmp_path / "own", drop)
+    done = threading.Event()
+
+    def carry() -> None:
+        while not done.is_set():
+            batch = account.spool.read(100)
+            if batch is not None:
+                account.spool.advance(batch)
+                account.delivered += batch.entries
+
+    courier_thread = threading.Thread(target=carry)
+    courier_thread.start()
+    for number in range(10_000):
+        entry = b"%d" % number
+        if not account.spool.append(entry):
+            account.taken.append(entry)
+    done.set()
+    courier_thread.join()
+    account.drain()
+    assert len(account.delivered) + account.dropped == len(account.taken)
+    left = iter(account.taken)
+    assert all(entry in left for entry in account.delivered)

@@ -106,27 +106,26 @@ class Spool:
         while True:
             with self._lock:
                 segment, offset = self._position
-                end = self._end if segment == self._segment else self._full[segment][0]
+                is_last = segment == self._segment
+                end = self._end if is_last else self._full.get(segment, (0, 0))[0]
             payloads, behind = read_segment(self._directory, (segment, offset), max_bytes, end)
             if payloads:
                 return Batch(payloads, (segment, behind))
-            with self._lock:  # nothing more in this segment: it is read, or the rest of it is damaged
-                if segment == self._segment:
-                    return None
-                self._position = (min((s for s in self._full if s > segment), default=self._segment), 0)
-            self._keep_position()
+            if is_last:  # it was: what came meanwhile is for the next look
+                return None
+            with self._lock:  # this segment is read to its end, or dropped, or the rest of it is damaged
+                following = min((s for s in self._full if s > segment), default=self._segment)
+            self._stand_at((following, 0))
 
     def advance(self, batch: Batch) -> None:
-        position = self._behind(batch.position)
+        self._stand_at(self._behind(batch.position))
+
+    def _stand_at(self, position: Position) -> None:
+        """Move the courier, keep its position on disk, then remove the segments before it."""
         with self._lock:
             self._position = position
-        self._keep_position()
-
-    def _keep_position(self) -> None:
-        """Keep the courier's position on disk, then remove the segments before it."""
-        self._cursor.keep(self._position)
-        with self._lock:
-            delivered = {s: self._full.pop(s) for s in list(self._full) if s < self._position[0]}
+            delivered = {s: self._full.pop(s) for s in list(self._full) if s < position[0]}
+        self._cursor.keep(position)
         remove_segments(self._directory, delivered)
         with self._lock:
             self._room += sum(size for size, _ in delivered.values())
