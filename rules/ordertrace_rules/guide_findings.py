@@ -91,8 +91,8 @@ def beyond_lines(playbook: Playbook, known: KnownCause | None, diagnosis: Diagno
     named = _suspect_of(diagnosis)
     if named is None:
         return [Line(say("cause_unknown", affected=diagnosis.affected))]
-    counts = {name: count for name, count in _counts(named).items() if name != "what"}
-    return [Line(say("cause_beyond", service=named.service, **counts))]
+    count = named.evidence.affected
+    return [Line(say("cause_beyond", service=named.service, k=count.k, n=count.n))]
 
 
 def _because(evidence: Evidence, count: int) -> Line:

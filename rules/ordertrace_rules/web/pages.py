@@ -52,7 +52,8 @@ def pages_blueprint(service: Service) -> Blueprint:
 
     @blueprint.get("/")
     def incidents() -> AnyResponse:
-        return live(service, partial(_incidents_page, service, "", OPEN))
+        kept = kept_silences(service)
+        return live(service, partial(_incidents_page, service, "", OPEN, kept), mark_of(kept))
 
     @blueprint.get("/incidents")
     def recent_incidents() -> AnyResponse:
@@ -60,7 +61,8 @@ def pages_blueprint(service: Service) -> Blueprint:
         if state not in (*INCIDENT_STATES, "all"):
             raise BadRequest(f"state: one of {', '.join(INCIDENT_STATES)}, all, not “{state[:40]}”.")
         states = () if state == "all" else (state,)
-        return live(service, partial(_incidents_page, service, state, states))
+        kept = kept_silences(service)
+        return live(service, partial(_incidents_page, service, state, states, kept), mark_of(kept))
 
     @blueprint.get("/incidents/<incident_id:incident_id>")
     def incident(incident_id: str) -> AnyResponse:
@@ -96,7 +98,9 @@ def pages_blueprint(service: Service) -> Blueprint:
     return blueprint
 
 
-def _incidents_page(service: Service, state: str, states: Collection[str]) -> str:
+def _incidents_page(
+    service: Service, state: str, states: Collection[str], silences: Sequence[Silence]
+) -> str:
     """The incidents in `states`, the latest first; `state` is the name of that choice, "" on the first page."""
     try:
         page = service.views.incidents(states=states, after=request.args.get("after", ""), limit=PAGE)
@@ -109,6 +113,8 @@ def _incidents_page(service: Service, state: str, states: Collection[str]) -> st
         "incidents.html",
         incidents=rows,
         playbooks=playbooks,
+        silences=silences,
+        muting=muting,
         state=state,
         older=urlencode({**({"state": state} if state else {}), "after": page.next}) if page.next else "",
     )

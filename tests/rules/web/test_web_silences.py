@@ -51,6 +51,14 @@ def test_a_silence_that_is_begun_on_an_incident_stands_there_and_in_the_list(cli
     assert silence["ends_at"] == "2026-11-20T13:00:00Z"
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "silenced</span>"), ("zh", "静默中</span>")])
+def test_the_list_of_incidents_marks_what_is_silenced(client, language, said) -> None:
+    assert said not in client.get(f"/?lang={language}").text
+    begin(client)
+    assert said in client.get(f"/?lang={language}").text
+    assert said in client.get(f"/incidents?state=open&lang={language}").text
+
+
 def test_a_silence_of_something_else_is_not_shown_on_the_incident(client) -> None:
     begin(client, matchers='playbook = "refund_missing"')
     begin(client, matchers='playbook = "paid_not_reserved"\nowner != "nobody"', starts_at="2026-11-20T12:00")
