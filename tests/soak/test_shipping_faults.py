@@ -69,7 +69,7 @@ STORM = """
 import os, sys
 from ordertrace_instrumentation import configure, event
 port, spool, children, records = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-configure("shop", transport=f"forward://127.0.0.1:{port}", spool_dir=spool)
+configure("service", transport=f"forward://127.0.0.1:{port}", spool_dir=spool)
 event("a.b", number=0)
 pids = []
 for child in range(1, children + 1):
