@@ -223,22 +223,24 @@ class Fields:
         nothing = Fields(None, (), [])
         return "", next(iter(readers.values()))(nothing)
 
-    def from_files(
-        self, names: Sequence[str], suffix: str, read: "Callable[[Fields, str, str], str]"
+    def from_elsewhere(
+        self, names: Sequence[str], readers: "Mapping[str, Callable[[Fields, str, str], str]]"
     ) -> "Fields":
-        """The fields with each of `names` read from the file that stands under the name with the `suffix`.
+        """The fields with each of `names` that stands elsewhere read from there, by the suffix that its name has.
 
-        `read` gets the fields, the name and the file, and gives what is in it; nothing where that is a problem.
+        A reader gets the fields, the name with its suffix and what stands there, such as the name of a file. It gives
+        the value; nothing where that is a problem.
         """
-        named = [name for name in names if name + suffix in self._data]
+        named = [(name, suffix) for name in names for suffix in readers if name + suffix in self._data]
         found: dict[str, object] = {}
-        for name in named:
+        for name, suffix in named:
             place = self.text(name + suffix)
-            said = f"`{name}` is there too", "write the secret here or name its file, not both"
-            self.exclusive(name + suffix, name, said)
-            if place and not self.has(name) and (content := read(self, name + suffix, place)):
+            if self.has(name) or name in found:
+                said = f"`{name}` is given twice", "write the secret here or say where it is, not both"
+                self.problem(name + suffix, *said)
+            elif place and (content := readers[suffix](self, name + suffix, place)):
                 found[name] = content
-        return self._replaced([name + suffix for name in named], found)
+        return self._replaced([name + suffix for name, suffix in named], found)
 
     def below(self, name: str) -> "Fields":
         """The fields of the object under `name`."""

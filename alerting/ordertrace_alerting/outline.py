@@ -7,7 +7,8 @@ looking at values (whether a name is known, which of two instants comes first) i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from itertools import combinations
+from typing import Any
 
 from ordertrace_alerting.durations import MOST_SECONDS, NS, PATTERN
 from ordertrace_alerting.fields import Fields, Form, Said, T
@@ -32,7 +33,7 @@ class Outline(Fields):
         self._kinds: dict[str, Outline] = {}
         self._kind = ""  # the name of the field that says which of them it is
         self._secrets: Sequence[str] = ()
-        self._suffix = ""
+        self._suffixes: Sequence[str] = ()
         self._is_closed = False
 
     def schema(self) -> Schema:
@@ -55,46 +56,39 @@ class Outline(Fields):
 
     def _with(self, kind: str) -> "Outline":
         """What all kinds have, and what this one has."""
-        own, both = self._kinds[kind], Outline(self._above, self._inside)
+        own, both = self._kinds[kind], self._another()
         both._properties = {**self._properties, **own._properties, self._kind: {"const": kind}}
         both._required = [*self._required, *own._required]
         both._rules = [*self._rules, *own._rules]
-        both._secrets, both._suffix, both._is_closed = self._secrets, self._suffix, self._is_closed
+        both._is_closed = self._is_closed
         return both
+
+    def _another(self) -> "Outline":
+        """An empty one of the same object."""
+        outline = Outline(self._above, self._inside)
+        outline._secrets, outline._suffixes = self._secrets, self._suffixes
+        return outline
 
     def _shape(self) -> Schema:
         properties = {name: self._resolved(value) for name, value in self._properties.items()}
-        required, rules = list(self._required), [self._or_in_file(rule) for rule in self._rules]
+        rules = list(self._rules)
         for name in filter(properties.__contains__, self._secrets):
-            in_file = name + self._suffix
-            properties[in_file] = {"type": "string", "minLength": 1}
-            rules.append({"not": {"required": [name, in_file]}})
-            if name in required:
-                required.remove(name)
-                rules.append({"anyOf": [{"required": [name]}, {"required": [in_file]}]})
+            elsewhere = [name + suffix for suffix in self._suffixes]
+            properties |= {each: {"type": "string", "minLength": 1} for each in elsewhere}
+            rules += [{"not": {"required": list(two)}} for two in combinations([name, *elsewhere], 2)]
+        required = [name for name in self._required if name not in self._secrets]
+        rules += [self._given(name) for name in self._required if name in self._secrets]
         shape: Schema = {"type": "object"}
         shape |= {"properties": properties} if properties else {}
         shape |= {"required": required} if required else {}
         shape |= {"additionalProperties": False} if self._is_closed else {}
         return shape | ({"allOf": rules} if rules else {})
 
-    def _or_in_file(self, rule: Schema) -> Schema:
-        """The rule, with a secret that has to be there in a file as well."""
-        if (
-            rule.keys() == {"required"}
-            and len(rule["required"]) == 1
-            and rule["required"][0] in self._secrets
-        ):
-            [name] = rule["required"]
-            return {"anyOf": [rule, {"required": [name + self._suffix]}]}
-        return {key: self._rewritten(value) for key, value in rule.items()}
-
-    def _rewritten(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return self._or_in_file(cast(Schema, value))
-        return (
-            [self._rewritten(each) for each in cast(list[Any], value)] if isinstance(value, list) else value
-        )
+    def _given(self, name: str) -> Schema:
+        """That the field is there; of a secret, that it is there or said where it is."""
+        places = [name, *(name + suffix for suffix in self._suffixes if name in self._secrets)]
+        there = [{"required": [place]} for place in places]
+        return {"anyOf": there} if len(there) > 1 else there[0]
 
     def _resolved(self, value: "Schema | Outline | _Entries") -> Schema:
         if isinstance(value, Outline):
@@ -176,7 +170,7 @@ class Outline(Fields):
         self._required.append(name)
 
     def either(self, name: str, other: str, fix: str) -> None:
-        self._rules.append({"anyOf": [{"required": [name]}, {"required": [other]}]})
+        self._rules.append({"anyOf": [self._given(name), self._given(other)]})
 
     def refuse(self, name: str, message: str, fix: str) -> None:
         """A field that is not asked for is refused as it is."""
@@ -185,19 +179,19 @@ class Outline(Fields):
         self._rules.append({"not": {"required": [name, other]}})
 
     def together(self, name: str, other: str, said: Said, *, at: str = "") -> None:
-        self._rules.append({"if": {"required": [name]}, "then": {"required": [other]}})
+        self._rules.append({"if": self._given(name), "then": self._given(other)})
 
     def variant(self, name: str, readers: Mapping[str, Callable[[Fields], T]]) -> tuple[str, T]:
         self._kind = name
         self._required.append(name)
-        self._kinds = {kind: Outline(self._above, self._inside) for kind in readers}
+        self._kinds = {kind: self._another() for kind in readers}
         read = {kind: reader(self._kinds[kind]) for kind, reader in readers.items()}
         return next(iter(read.items()))
 
-    def from_files(
-        self, names: Sequence[str], suffix: str, read: Callable[[Fields, str, str], str]
+    def from_elsewhere(
+        self, names: Sequence[str], readers: Mapping[str, Callable[[Fields, str, str], str]]
     ) -> Fields:
-        self._secrets, self._suffix = names, suffix
+        self._secrets, self._suffixes = names, tuple(readers)
         return self
 
     def below(self, name: str) -> Fields:

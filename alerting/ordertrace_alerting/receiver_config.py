@@ -1,5 +1,6 @@
 """Receivers as they are written: a name, a type, what the type needs, and secrets that may lie in files."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from ordertrace_alerting.senders import RECEIVER_TYPES
 from ordertrace_alerting.vocabulary import RateLimit
 
 DEFAULT_RECEIVER: Mapping[str, object] = {"name": "terminal", "type": "terminal"}
-FILE_SUFFIX = "_file"
 
 SECRET_FIELDS = ("url", "secret", "secrets", "password", "token")
 
@@ -36,9 +36,9 @@ def read_receivers(fields: Fields) -> list[Receiver]:
     return receivers
 
 
-def with_secret_files(fields: Fields) -> Fields:
-    """The fields with each secret x read from the file that `x_file` names."""
-    return fields.from_files(SECRET_FIELDS, FILE_SUFFIX, _content)
+def with_secrets(fields: Fields) -> Fields:
+    """The fields with each secret x read from the file that `x_file` or the variable that `x_env` names."""
+    return fields.from_elsewhere(SECRET_FIELDS, {"_file": _content, "_env": _variable})
 
 
 def _content(fields: Fields, name: str, place: str) -> str:
@@ -54,8 +54,16 @@ def _content(fields: Fields, name: str, place: str) -> str:
     return text
 
 
+def _variable(fields: Fields, name: str, variable: str) -> str:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        said = f"there is no variable {variable!r:.80} in the environment, or it is empty"
+        fields.problem(name, said, "set it for this program")
+    return text
+
+
 def _receiver(written: Fields) -> Receiver:
-    fields = with_secret_files(written)
+    fields = with_secrets(written)
     name = fields.required_text("name", "give it a name for routes to refer to")
     kind, options = fields.variant("type", RECEIVER_TYPES)
     send_resolved = fields.flag("send_resolved", True)

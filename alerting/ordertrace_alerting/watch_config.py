@@ -5,7 +5,7 @@ from datetime import time
 from ordertrace_alerting.durations import NS
 from ordertrace_alerting.fields import Fields
 from ordertrace_alerting.policy import DailyReport, DeadMan
-from ordertrace_alerting.receiver_config import with_secret_files
+from ordertrace_alerting.receiver_config import with_secrets
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.receiver_options import read_connection, read_url
 from ordertrace_alerting.zone_config import read_time, read_zone
@@ -23,7 +23,7 @@ def read_daily_report(fields: Fields) -> DailyReport | None:
 
 def read_dead_man(fields: Fields) -> DeadMan | None:
     """What is under `dead_man`; without it nobody is pinged."""
-    below = with_secret_files(fields.below("dead_man"))
+    below = with_secrets(fields.below("dead_man"))
     if not fields.has("dead_man"):
         return None
     dead_man = DeadMan(

@@ -41,7 +41,7 @@ class Location:
 
     def read(self, value: Any, path: NodePath, reading: Reading) -> Path | None:
         text = self.text.read(value, path, reading)
-        return None if text is None else Path(reading.document.file).parent / Path(text).expanduser()
+        return None if text is None else Path(reading.document.file_of(path)).parent / Path(text).expanduser()
 
     def schema(self) -> Schema:
         return self.text.schema()

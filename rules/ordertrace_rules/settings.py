@@ -1,9 +1,10 @@
 """What a site sets, from `ordertrace.yaml` and the environment, checked as a whole.
 
-The file is the one given, else the one that ORDERTRACE_CONFIG names, else ./ordertrace.yaml if it is there.
-A variable ORDERTRACE_<NAME> wins over the file; an empty one counts as not set. Paths in the file are relative
-to the file, paths in the environment to the working directory. A secret may lie in a file of its own, which
-ORDERTRACE_<NAME>_FILE names: so that it stands in no environment.
+The file is the one given, else the one that ORDERTRACE_CONFIG names, else ./ordertrace.yaml if it is there. Over it
+are laid the files that ORDERTRACE_OVERLAY names, divided by commas, one after the other. A variable ORDERTRACE_<NAME>
+wins over all of them; an empty one counts as not set. Paths in a file are relative to the file, paths in the
+environment to the working directory. A secret may lie in a file of its own, which ORDERTRACE_<NAME>_FILE names: so
+that it stands in no environment.
 """
 
 import difflib
@@ -12,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +24,7 @@ from ordertrace_rules.aliases import DEFAULT_KINDS, AliasKind
 from ordertrace_rules.completeness import CompletenessRules, Judgement
 from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.fields import Reading
+from ordertrace_rules.overlay import overlaid
 from ordertrace_rules.rephrase import RephraseSettings
 from ordertrace_rules.setting_table import (
     CONFIG,
@@ -36,6 +39,7 @@ from ordertrace_rules.times import DAY, MINUTE
 from ordertrace_rules.yamlfile import NodePath, Place, Span, YamlDocument, load_yaml
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
+OVERLAY_VARIABLE = PREFIX + "OVERLAY"
 DEFAULT_FILE = Path("ordertrace.yaml")
 _EMPTY_WHERE_NOT_SET = (
     *("token", "forward_shared_key", "mask_key"),
@@ -158,7 +162,9 @@ def _document(config: Path | None, environ: Mapping[str, str]) -> YamlDocument |
         config = Path(environ[CONFIG_VARIABLE])
     if config is None and DEFAULT_FILE.exists():
         config = DEFAULT_FILE
-    return None if config is None else load_yaml(config)
+    named = [name.strip() for name in environ.get(OVERLAY_VARIABLE, "").split(",")]
+    files = [*([config] if config else []), *(Path(name) for name in named if name)]
+    return reduce(overlaid, map(load_yaml, files)) if files else None
 
 
 def _overlay(values: dict[str, Any], reading: Reading) -> None:
@@ -233,7 +239,7 @@ def _with_secret_files(environ: Mapping[str, str]) -> tuple[Mapping[str, str], l
 
 def _misspelt(environ: Mapping[str, str]) -> list[Problem]:
     """Variables that are nearly a setting's. Others with our prefix belong to the instrumentation."""
-    known = [variable for s in SETTINGS if (variable := variable_of(s))] + [CONFIG_VARIABLE]
+    known = [variable for s in SETTINGS if (variable := variable_of(s))] + [CONFIG_VARIABLE, OVERLAY_VARIABLE]
     names = [variable.removeprefix(PREFIX) for variable in known]
     problems: list[Problem] = []
     for name in sorted(set(environ) - set(known)):

@@ -75,6 +75,10 @@ class YamlDocument:
         """The line, from 1, to which a problem at `path` points."""
         return self._span(path, at_key=False).line
 
+    def file_of(self, path: NodePath) -> str:
+        """The file in which the node stands."""
+        return self.file
+
     def _span(self, path: NodePath, at_key: bool) -> Span:
         for length in range(len(path), -1, -1):
             place = self.places.get(path[:length])

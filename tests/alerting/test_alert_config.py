@@ -1,5 +1,6 @@
 """Each mistake in the configuration, on its own: where it is, what is said, and the way out."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,6 +218,24 @@ def test_secrets_may_be_one_text_with_spaces_and_show_nowhere() -> None:
     assert len(config.receivers["hook"].options.secrets) == 2
     assert SECRET not in repr(config)
     assert "example.com/x" not in repr(config)
+
+
+def test_a_secret_may_come_by_a_variable_or_a_file_and_shows_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secrets").write_text(f"{SECRET}\n", encoding="utf-8")
+    monkeypatch.setenv("ON_CALL_URL", "https://example.com/from-the-environment")
+    receiver = {"name": "hook", "type": "webhook", "url_env": "ON_CALL_URL"}
+    config = alerting_config({"receivers": [{**receiver, "secrets_file": str(tmp_path / "secrets")}]})
+    options = config.receivers["hook"].options
+    assert options.url.reveal() == "https://example.com/from-the-environment"
+    assert [secret.reveal() for secret in options.secrets] == [SECRET]
+    assert "from-the-environment" not in repr(config)
+    monkeypatch.setenv("ON_CALL_URL", "ftp://hunter2@x/")
+    with pytest.raises(AlertConfigError) as caught:
+        alerting_config({"receivers": [receiver]})
+    assert "must begin with https://" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["30s", "5m", "4h", "1h30m", "250ms", "2d", "1d12h", "0s"])

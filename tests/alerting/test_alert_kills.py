@@ -55,7 +55,8 @@ def now():
 config = alerting_config(task["config"])
 pipeline = Pipeline(config, store, build_senders(config), now)
 accepted = int(cursor.read_text() or 0) if cursor.exists() else 0
-while accepted < count or store.next_due() is not None and pipeline.counts()["sent"] < count:
+MONTH = 30 * 86_400 * 10**9  # what is repeated is due in a year
+while accepted < count or (store.next_due() or 1 << 62) < now() + MONTH:
     for n in range(accepted, min(accepted + 50, count)):
         labels = {"to": "hook" if n % 2 else "chat"}
         said = {"en": f"What is known of inc-{n}."}
@@ -170,6 +171,7 @@ def configuration(url: str) -> dict[str, Any]:
         "route": {
             "receiver": "hook",
             "group_wait": 0,
+            "repeat_interval": "52w",
             "routes": [{"matchers": ["to=chat"], "receiver": "chat"}],
         },
         "retry": {"backoff": "2s", "max_backoff": "1m"},
