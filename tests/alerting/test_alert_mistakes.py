@@ -11,6 +11,8 @@ from ordertrace_alerting import alerting_schema
 from ordertrace_rules.cli.main import ordertrace
 from ordertrace_rules.errors import ConfigError
 from ordertrace_rules.settings import load_settings
+from ordertrace_rules.stores.sqlite import SqliteStore
+from ordertrace_rules.vocabulary import Incident
 from ordertrace_rules.yamlfile import parse_yaml
 
 RECEIVERS = "  receivers: [{name: a, type: terminal}, {name: b, type: terminal}]\n"
@@ -150,3 +152,24 @@ def test_check_draws_the_tree_and_says_who_is_reached_and_what_waits(tmp_path: P
     assert shown.exit_code == 0, shown.output
     for line in ("reaches: a, b", "not acknowledged for 15m: b", "waits now: maintenance count"):
         assert line in shown.output
+
+
+def test_check_takes_an_incident_of_the_store_too(tmp_path: Path) -> None:
+    path = tmp_path / "ordertrace.yaml"
+    path.write_text(
+        f"sqlite_path: {tmp_path / 'x.db'}\nalerting:\n{RECEIVERS}"
+        "  route: {receiver: a, routes: [{receiver: b, matchers: [owner=inventory, certainty=firm]}]}\n"
+    )
+    assert "there is no store" in run(path, "check", "--incident", "paid_not_reserved-1").output
+    store = SqliteStore(tmp_path / "x.db")
+    incident = Incident(
+        "paid_not_reserved-1", "paid_not_reserved", 1, "", 1, "critical", "open", "firm", 1, 1, open_count=2
+    )
+    store.put_incident(incident, None)
+    store.close()
+    shown = run(path, "check", "--incident", "paid_not_reserved-1")
+    assert shown.exit_code == 0, shown.output
+    assert "incident=paid_not_reserved-1 playbook=paid_not_reserved severity=critical" in shown.output
+    assert "reaches: b\n" in shown.output
+    assert "there is no incident 'x-9'" in run(path, "check", "--incident", "x-9").output
+    assert run(path, "check", "owner=wms", "--incident", "paid_not_reserved-1").exit_code == 2

@@ -16,6 +16,8 @@ from ordertrace_alerting.routing import matching_routes
 from ordertrace_alerting.vocabulary import Signal
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_option
+from ordertrace_rules.relay import signal_labels
+from ordertrace_rules.stores.opening import require_store
 
 
 @click.group()
@@ -47,8 +49,9 @@ def show_routes(context: Context, labels: tuple[str, ...], output: str) -> None:
 
 @click.command()
 @click.argument("labels", nargs=-1, metavar="LABEL=VALUE…")
+@click.option("--incident", "incident_id", help="An incident of the store, in place of labels.")
 @click.pass_obj
-def check(context: Context, labels: tuple[str, ...]) -> None:
+def check(context: Context, labels: tuple[str, ...], incident_id: str | None) -> None:
     """Check the configuration of alerting, draw its tree, and say what becomes of an incident.
 
     Every mistake is shown with its line and the way out. Silences are those that run now, if there is a store.
@@ -57,8 +60,12 @@ def check(context: Context, labels: tuple[str, ...]) -> None:
     Examples:
       ordertrace alerts check
       ordertrace alerts check playbook=paid_not_reserved severity=critical owner=inventory
+      ordertrace alerts check --incident paid_not_reserved-1
     """
+    if incident_id and labels:
+        raise click.UsageError("give labels, or an incident that has its own")
     config = alerting_config(context.settings.alerting)
+    labels = _labels_of(context, incident_id) if incident_id else labels
     for line in _summary(config):
         click.echo(line)
     click.echo()
@@ -74,6 +81,21 @@ def check(context: Context, labels: tuple[str, ...]) -> None:
     hold = _held(context, config, signal)
     if hold is not None:
         click.echo(f"  waits now: {hold.why}")
+
+
+def _labels_of(context: Context, incident_id: str) -> tuple[str, ...]:
+    """The labels that an incident of the store has now, as LABEL=VALUE."""
+    require_store(context.settings)
+    with context.open_store() as opened:
+        held = opened.store.incident(incident_id)
+    if held is None:
+        raise click.ClickException(
+            f"there is no incident {incident_id!r}; `ordertrace incidents` lists those there are"
+        )
+    playbooks = {playbook.id: playbook for playbook in context.catalogue.playbooks}
+    playbook = playbooks.get(held.value.playbook)
+    named = signal_labels(held.value, playbook.owner if playbook else "")
+    return tuple(f"{name}={value}" for name, value in named.items())
 
 
 def _incident(labels: Sequence[str]) -> Signal:
