@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -201,6 +202,20 @@ def test_where_it_cannot_be_found_out_nothing_is_made(
     assert isinstance(result, means)
     assert "find" in result.detail
     assert len(provider.requests) == 1
+
+
+def test_the_requests_of_one_attempt_share_its_time(
+    provider: Any, make_sender: MakeSender, deliver: Deliver, make_signal: Make
+) -> None:
+    def slowly(request: object) -> object:
+        time.sleep(0.3)
+        return [{"iid": 7}]
+
+    provider.judge = slowly
+    result = deliver(make_sender("ticket", **ticket(provider, timeout="500ms")), make_signal())
+    assert isinstance(result, RetryAfter)
+    assert "no answer" in result.detail
+    assert len(provider.requests) <= 2
 
 
 def test_without_find_only_the_beginning_is_told(

@@ -5,10 +5,12 @@ no second one. Without `find`, an incident's first notification makes a ticket a
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TextIO
 
+from ordertrace_alerting.durations import NS
 from ordertrace_alerting.fields import Fields
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.addresses import Resolve, resolve
@@ -102,6 +104,7 @@ class TicketSender:
         urls = [step.url for step in options.steps.values()]
         urls += [options.find.url] if options.find else []
         self._target = HttpTarget(http, resolve, [*(value for _, value in options.headers), *urls])
+        self._timeout = http.timeout / NS
 
     def __repr__(self) -> str:
         return f"TicketSender({self._target})"
@@ -112,9 +115,11 @@ class TicketSender:
         return tuple(Message(compact(self._document(s, notification.repeat)), (s,)) for s in told)
 
     def send(self, delivery: Delivery, now: int) -> Result:
+        """The requests of one attempt share its time: it has to be over before its claim is."""
+        ends = time.monotonic() + self._timeout
         document = json.loads(delivery.body)
         incident, over = str(document["incident"]), document["status"] == "resolved"
-        found = self._find(incident, now) if self._options.find else ""
+        found = self._find(incident, now, ends) if self._options.find else ""
         if isinstance(found, Ok | Permanent) or not isinstance(found, str):
             return found
         if found:
@@ -127,12 +132,12 @@ class TicketSender:
         for name in names:
             if name in self._options.steps:
                 values = {"incident": incident, "ticket": found}
-                result = self._do(self._options.steps[name], values, document[name], now)
+                result = self._do(self._options.steps[name], values, document[name], now, ends)
                 if not isinstance(result, Ok):
                     return result
         return result
 
-    def _find(self, incident: str, now: int) -> str | Result:
+    def _find(self, incident: str, now: int, ends: float) -> str | Result:
         """The incident's ticket, nothing where there is none, or why that cannot be said."""
         find = self._options.find
         assert find is not None
@@ -147,12 +152,12 @@ class TicketSender:
             return result
 
         url = fill_url(find.url.reveal(), {"incident": incident})
-        result = self._target.request("GET", url, b"", now, judge, self._headers)
+        result = self._target.request("GET", url, b"", now, judge, self._headers, _left(ends))
         if isinstance(result, Ok):
             return seen[0]
         return replace(result, detail=f"find: {result.detail}")
 
-    def _do(self, step: Step, values: Mapping[str, str], body: object, now: int) -> Result:
+    def _do(self, step: Step, values: Mapping[str, str], body: object, now: int, ends: float) -> Result:
         def judge(answer: Answer, now: int) -> Result:
             result = classify(answer, now)
             return self._options.success.judge(answer, result) if self._options.success else result
@@ -160,7 +165,7 @@ class TicketSender:
         headers = {"content-type": CONTENT_TYPES["json"], **self._headers}
         url = fill_url(step.url.reveal(), values)
         sent = encode(body, "json").encode("utf-8", "replace")
-        return self._target.request(step.method, url, sent, now, judge, headers)
+        return self._target.request(step.method, url, sent, now, judge, headers, _left(ends))
 
     def _document(self, signal: Signal, repeat: bool) -> dict[str, Any]:
         options = self._options.text
@@ -215,6 +220,10 @@ def _url(fields: Fields) -> Secret:
     url = fields.required_text("url", "give the request's address: https://…", form=_ADDRESS)
     check_places(fields, "url", url, _URL_PLACES)
     return Secret(url)
+
+
+def _left(ends: float) -> float:
+    return max(ends - time.monotonic(), 0.0)
 
 
 def _check_address(url: str) -> None:
