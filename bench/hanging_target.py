@@ -1,6 +1,6 @@
 """How long others wait beside a target that hangs: from a signal's acceptance to its arrival elsewhere. Markdown out.
 
-    python bench/hanging_target.py [--signals 300] [--rate 10]
+    python bench/hanging_target.py [--signals 100] [--rate 10] [--rounds 6]
 
 Two receivers on real sockets, both told of every incident, SQLite, and a tick as often as the service's. First the
 second receiver answers, then it takes every connection and says nothing, again and again: its circuit is kept from
@@ -22,7 +22,6 @@ from pathlib import Path
 
 from ordertrace_alerting import Pipeline, Signal, SqliteAlertStore, alerting_config, build_senders
 
-ROUNDS = 2
 TIMEOUT = 1.0  # seconds, of an attempt
 NS = 1_000_000_000
 
@@ -109,19 +108,20 @@ def quantile(values: list[float], hundredth: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--signals", type=int, default=300)
+    parser.add_argument("--signals", type=int, default=100, help="a phase")
+    parser.add_argument("--rounds", type=int, default=6, help="phases of each kind, in turn")
     parser.add_argument("--rate", type=float, default=10.0, help="signals a second")
     args = parser.parse_args()
     logging.disable(logging.WARNING)  # of each attempt that nobody answers
     print(
-        f"Python {platform.python_version()}, {os.cpu_count()} cores; {args.signals} signals a phase, {ROUNDS} rounds"
+        f"Python {platform.python_version()}, {os.cpu_count()} cores; {args.rounds} x {args.signals} signals"
     )
     print()
     print("| a tick | beside it | p50 | p99 | ratio of p99 |")
     print("|---|---|---:|---:|---:|")
     for interval, patience in ((0.5, 0.0), (0.05, 0.0), (0.05, 0.5)):
         times: dict[bool, list[float]] = {False: [], True: []}
-        for turn in range(ROUNDS):
+        for turn in range(args.rounds):
             for hangs in (False, True):
                 times[hangs] += phase(f"inc{turn}{int(hangs)}", args, interval, patience, hangs)
         usual = quantile(times[False], 99)
