@@ -13,6 +13,7 @@ from ordertrace_alerting.durations import parse_duration
 from ordertrace_alerting.errors import ConfigProblem, Path
 
 T = TypeVar("T")
+D = TypeVar("D")
 Said = tuple[str, str]
 """What is wrong, and the way out."""
 
@@ -83,8 +84,8 @@ class Fields:
     def text(
         self, name: str, default: str = "", *, choices: Sequence[str] = (), form: Form | None = None
     ) -> str:
-        value = self._typed(name, str, default, "text")
-        if not self.has(name):
+        value = self._typed(name, str, None, "text")
+        if value is None:
             return default
         said = _complaint(value, choices, form)
         if said:
@@ -274,7 +275,7 @@ class Fields:
         kept = {name: value for name, value in self._data.items() if name not in without}
         return Fields({**kept, **data}, self.path, self.problems)
 
-    def _typed(self, name: str, kind: type[T], default: T, described: str) -> T:
+    def _typed(self, name: str, kind: type[T], default: D, described: str) -> T | D:
         value = self.raw(name)
         if value is None:
             return default

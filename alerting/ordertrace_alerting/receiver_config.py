@@ -57,8 +57,8 @@ def _content(fields: Fields, name: str, place: str) -> str:
 def _variable(fields: Fields, name: str, variable: str) -> str:
     text = os.environ.get(variable, "").strip()
     if not text:
-        said = f"there is no variable {variable!r:.80} in the environment, or it is empty"
-        fields.problem(name, said, "set it for this program")
+        # Not by its name: somebody may have written the secret itself there.
+        fields.problem(name, "there is no such variable in the environment, or it is empty", "set it here")
     return text
 
 

@@ -56,6 +56,7 @@ MISTAKES: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
     ),
     (with_hook(urll="x"), ("receivers", 0, "urll"), "did you mean 'url'?"),
     (with_hook(url=None), ("receivers", 0, "url"), "is missing"),
+    (with_hook(url=5), ("receivers", 0, "url"), "must be text, this is a number"),
     (with_hook(url="example.com/x"), ("receivers", 0, "url"), "must begin with https://"),
     (with_hook(url="file:///etc/passwd"), ("receivers", 0, "url"), "must begin with https://"),
     (with_hook(url="https:///x"), ("receivers", 0, "url"), "names no host"),
@@ -168,6 +169,11 @@ def test_a_wrong_secret_is_not_repeated_in_the_message() -> None:
     with pytest.raises(AlertConfigError) as caught:
         alerting_config(with_hook(secrets=["hunter2hunter2"], url="https://u:hunter3@x/"))
     assert "hunter" not in str(caught.value)
+    for elsewhere in ("_env", "_file"):
+        receiver = {"name": "a", "type": "dingtalk", "url": "https://x/", "secret" + elsewhere: "hunter4"}
+        with pytest.raises(AlertConfigError) as caught:
+            alerting_config({"receivers": [receiver]})
+        assert "hunter" not in str(caught.value)
 
 
 def test_without_configuration_everything_goes_to_the_terminal() -> None:

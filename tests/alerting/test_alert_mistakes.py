@@ -82,7 +82,7 @@ OF_RECEIVERS: list[tuple[str, str]] = [
     ("{name: a, type: slack, url_file: /nowhere/at/all}", "name a file that this program may read"),
     ("{name: a, type: slack, url: https://x/, url_file: /etc/hostname}", "not both"),
     ("{name: a, type: slack, url_file: /etc/hostname, url_env: PATH}", "not both"),
-    ("{name: a, type: slack, url_env: ORDERTRACE_NO_SUCH_VARIABLE}", "there is no variable"),
+    ("{name: a, type: slack, url_env: ORDERTRACE_NO_SUCH_VARIABLE}", "there is no such variable"),
     ("{name: a, type: terminal, digest: 5}", "must be true or false"),
     ("{name: a, type: terminal, rate_limit: {per: 1m}}", "say how many messages"),
     ("{name: a, type: terminal, rate_limit: {count: 0, per: 1m}}", "whole number from 1"),
@@ -100,7 +100,7 @@ BEYOND_A_SCHEMA = {
     "is not a time zone",
     "cannot be read",
     "name a file that this program may read",
-    "there is no variable",
+    "there is no such variable",
 }
 """What takes more than the shape: other places, an order, a length, the file that is named."""
 
