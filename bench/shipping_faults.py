@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -45,7 +45,8 @@ def collect(port: int, path: Path, pace: float) -> None:
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            _converse(connection, fd, pace)
+            with suppress(ConnectionError):  # a service that is killed
+                _converse(connection, fd, pace)
             os._exit(0)
         connection.close()
 

@@ -138,6 +138,17 @@ def test_callers_pass_while_a_sync_to_disk_hangs_and_so_does_the_end_of_the_proc
     assert ended(spool.close)
 
 
+def test_the_end_of_a_process_waits_for_no_count_of_other_spools(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that syncs counts them too, and needs the lock for the result."""
+    monkeypatch.setattr(spool_module, "RECOUNT_INTERVAL", 0.0)
+    monkeypatch.setattr("ordertrace_instrumentation.transports.group_sync.CLOSE_PATIENCE", 3600.0)
+    spool = Spool(tmp_path / "own", MIB)
+    assert spool.append(b"first") == ""
+    assert ended(spool.close)
+
+
 def test_a_full_disk_answers_at_once_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure("shop", transport="forward://127.0.0.1:1", spool_dir=tmp_path, heartbeat_interval=1000)
 

@@ -135,8 +135,10 @@ class Spool:
         with self._lock:
             if self._position == (self._segment, self._end):
                 shutil.rmtree(self._directory, ignore_errors=True)
-            else:
-                self._sync.close()
+                self.abandon()
+                return 0
+        self._sync.close()
+        with self._lock:
             self.abandon()
         return 0
 
