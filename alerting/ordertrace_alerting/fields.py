@@ -3,44 +3,15 @@
 What a reader asks for is the shape of what it reads: `outline` runs the same readers to write it down as JSON Schema.
 """
 
-import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from ordertrace_alerting.durations import parse_duration
 from ordertrace_alerting.errors import ConfigProblem, Path
+from ordertrace_alerting.forms import Form, Said, complaint, did_you_mean, kind_of, no_text, shown
 
 T = TypeVar("T")
 D = TypeVar("D")
-Said = tuple[str, str]
-"""What is wrong, and the way out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What a text has to look like: `pattern` matches all of it, and means the same to Python and to ECMA 262.
-
-    `message` may have a place `{}` for the beginning of the text; of a secret it has none. `check` raises ValueError
-    with what a pattern cannot say.
-    """
-
-    pattern: str
-    message: str
-    fix: str
-    check: Callable[[str], object] | None = None
-
-    def said(self, text: str) -> Said | None:
-        """What is wrong with the text; None where nothing is."""
-        if not re.fullmatch(self.pattern, text):
-            return self.message.format(f"{text!r:.80}"), self.fix
-        try:
-            if self.check is not None:
-                self.check(text)
-        except ValueError as error:
-            return str(error), self.fix
-        return None
 
 
 class Fields:
@@ -57,7 +28,7 @@ class Fields:
         elif data is not None:
             self._is_mapping = False
             self.problem(
-                "", f"must be a mapping, this is {_kind(data)}", "write `name: value` lines below it"
+                "", f"must be a mapping, this is {kind_of(data)}", "write `name: value` lines below it"
             )
 
     def problem(self, name: str, message: str, fix: str = "", *, place: int | None = None) -> None:
@@ -87,7 +58,7 @@ class Fields:
         value = self._typed(name, str, None, "text")
         if value is None:
             return default
-        said = _complaint(value, choices, form)
+        said = complaint(value, choices, form)
         if said:
             self.problem(name, *said)
         return default if said else value
@@ -156,11 +127,13 @@ class Fields:
         in_list = not (spaced and isinstance(value, str))
         items = value if in_list else str(value).split()
         if not isinstance(items, list | tuple):
-            self.problem(name, f"must be a list of texts, this is {_kind(value)}", f"write `{name}: [a, b]`")
+            self.problem(
+                name, f"must be a list of texts, this is {kind_of(value)}", f"write `{name}: [a, b]`"
+            )
             return default
         found: list[str] = []
         for place, item in enumerate(cast(Sequence[object], items)):
-            said = _complaint(item, choices, form) if isinstance(item, str) else _no_text(item)
+            said = complaint(item, choices, form) if isinstance(item, str) else no_text(item)
             if said:
                 self.problem(name, *said, place=place if in_list else None)
             else:
@@ -253,7 +226,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list | tuple):
-            self.problem(name, f"must be a list, this is {_kind(value)}", "begin each entry with `- `")
+            self.problem(name, f"must be a list, this is {kind_of(value)}", "begin each entry with `- `")
             return []
         items = cast(Sequence[object], value)
         if empty and not items:
@@ -266,7 +239,7 @@ class Fields:
         """Note the fields that nobody asked for."""
         for name in self._data:
             if name not in self._asked:
-                self.problem(str(name), "there is no such field", _did_you_mean(str(name), self._asked))
+                self.problem(str(name), "there is no such field", did_you_mean(str(name), self._asked))
 
     def _replaced(self, without: Sequence[str], data: Mapping[str, object]) -> "Fields":
         """The same object with other fields in place of those of these names; mistakes go to the same list."""
@@ -280,39 +253,6 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, kind):
-            self.problem(name, f"must be {described}, this is {_kind(value)}")
+            self.problem(name, f"must be {described}, this is {kind_of(value)}")
             return default
         return value
-
-
-def shown(value: object) -> str:
-    """A scalar as text; nothing for what is none."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else ""
-
-
-def _complaint(text: str, choices: Sequence[str], form: Form | None) -> Said | None:
-    if choices and text not in choices:
-        return f"{text!r} is not known", _did_you_mean(text, choices)
-    return form.said(text) if form else None
-
-
-def _no_text(value: object) -> Said:
-    return f"must be text, this is {_kind(value)}", "quote it"
-
-
-def _kind(value: object) -> str:
-    names: dict[type[object], str] = {
-        dict: "a mapping",
-        list: "a list",
-        str: "text",
-        bool: "true or false",
-        type(None): "nothing",
-    }
-    return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
-
-
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else "known are: " + ", ".join(dict.fromkeys(known))

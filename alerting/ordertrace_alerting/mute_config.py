@@ -3,7 +3,8 @@
 from datetime import datetime, time
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields, Form
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.forms import Form
 from ordertrace_alerting.policy import Inhibition, Maintenance, QuietHours
 from ordertrace_alerting.route_config import read_matchers
 from ordertrace_alerting.zone_config import read_time, read_zone

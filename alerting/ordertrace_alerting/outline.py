@@ -11,7 +11,8 @@ from itertools import combinations
 from typing import Any
 
 from ordertrace_alerting.durations import MOST_SECONDS, NS, PATTERN
-from ordertrace_alerting.fields import Fields, Form, Said, T
+from ordertrace_alerting.fields import Fields, T
+from ordertrace_alerting.forms import Form, Said
 
 Schema = dict[str, Any]
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields, Form
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.forms import Form
 from ordertrace_alerting.matchers import MATCHER_FIX, MATCHER_PATTERN, parse_matcher
 from ordertrace_alerting.policy import Matchers, Receiver, Route, Rung
 

@@ -3,7 +3,8 @@
 from datetime import UTC, time, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ordertrace_alerting.fields import Fields, Form
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.forms import Form
 
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 

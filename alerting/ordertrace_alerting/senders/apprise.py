@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TextIO
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields, Form
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.forms import Form
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.addresses import RefusedAddress, Resolve, allowed_addresses, resolve
 from ordertrace_alerting.senders.answers import json_object

@@ -15,7 +15,8 @@ from email.utils import format_datetime, formataddr, parseaddr
 from typing import Any, ClassVar, TextIO
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields, Form
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.forms import Form
 from ordertrace_alerting.redaction import redact
 from ordertrace_alerting.senders.addresses import RefusedAddress, Resolve, resolve
 from ordertrace_alerting.senders.characters import one_line

@@ -5,7 +5,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields, Form
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.forms import Form
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.words import LANGUAGES
 

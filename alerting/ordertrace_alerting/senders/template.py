@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote, urlencode
 
-from ordertrace_alerting.fields import Fields, shown
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.forms import shown
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.answers import as_object, loaded
 from ordertrace_alerting.senders.chat import compact

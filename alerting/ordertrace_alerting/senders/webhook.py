@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TextIO
 
 from ordertrace_alerting.durations import NS
-from ordertrace_alerting.fields import Fields, Form
+from ordertrace_alerting.fields import Fields
+from ordertrace_alerting.forms import Form
 from ordertrace_alerting.redaction import Secret
 from ordertrace_alerting.senders.addresses import Resolve, resolve
 from ordertrace_alerting.senders.chat import compact
