@@ -20,6 +20,8 @@ from ordertrace_alerting.pipeline import LEASE, Pipeline
 from ordertrace_alerting.sqlite_store import SqliteAlertStore
 from ordertrace_alerting.store import AlertStore
 from ordertrace_alerting.vocabulary import Delivery, Message, Notification, Ok, RateLimit, Result, Signal
+from ordertrace_rules.service import open_service
+from ordertrace_rules.settings import load_settings
 
 NS = 1_000_000_000
 Make = Callable[..., Any]
@@ -313,3 +315,27 @@ def _claimed(delivery: Delivery, now: int) -> Delivery:
     from dataclasses import replace
 
     return replace(delivery, attempts=delivery.attempts + 1, claimed_until=now + LEASE)
+
+
+def test_a_service_that_stops_records_what_it_is_sending(
+    tmp_path: Path, provider: Any, make_signal: Make
+) -> None:
+    """Or the message would be sent again once its claim is over."""
+
+    def slowly(request: object) -> object:
+        time.sleep(0.3)
+        return {}
+
+    provider.judge = slowly
+    path = tmp_path / "ordertrace.yaml"
+    path.write_text(
+        f"sqlite_path: {tmp_path / 'x.db'}\nalerting:\n  route: {{group_wait: 0s}}\n  receivers:\n"
+        f"    - {{name: hook, type: webhook, url: '{provider.url()}', allow_private: true}}\n",
+        encoding="utf-8",
+    )
+    with open_service(load_settings(path, {})) as service:
+        service.alerts.accept(make_signal())
+        assert service.alerts.tick().sending == 1
+    store = SqliteAlertStore(tmp_path / "x.db")
+    assert dict(store.counts()) == {"pending": 0, "sent": 1, "dead": 0}
+    store.close()
