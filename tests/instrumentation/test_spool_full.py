@@ -20,7 +20,7 @@ from ordertrace_instrumentation.transports.spool import Spool
 CAP = 600
 Drop = Literal["newest", "oldest"]
 
-appends = st.integers(1, 200).map(lambda size: ("append", size))
+appends = st.one_of(st.integers(1, 200), st.integers(1, 2 * CAP)).map(lambda size: ("append", size))
 steps = st.lists(st.one_of(appends, appends, appends, st.just(("read", 0)), st.just(("ack", 0))), max_size=80)
 
 
@@ -42,10 +42,12 @@ class Account:
     def step(self, what: str, size: int) -> None:
         if what == "append":
             entry = (b"%d." % len(self.taken)).ljust(size, b"x")
+            dropped = self.dropped
             lost = self.spool.append(entry)
             assert lost in ("", "spool_full")
             if lost:
                 self.refused += 1
+                assert self.dropped == dropped  # nothing goes for a record that has no room even so
             else:
                 self.taken.append(entry)
         elif what == "read":

@@ -151,13 +151,15 @@ class Spool:
 
     def _make_room(self, needed: int) -> bool:
         """Whether `needed` bytes fit, after dropping what `drop` allows. Under the lock."""
-        while needed > self._room:
-            oldest = next((s for s in self._full if s != self._position[0]), None)
-            if self._drop == "newest" or oldest is None:
-                self._sync.nudge()  # others may have made room meanwhile
-                return False
-            size, records = self._full.pop(oldest)
-            remove_segments(self._directory, (oldest,))
+        oldest = [s for s in self._full if s != self._position[0]] if self._drop == "oldest" else []
+        if needed > self._room + sum(self._full[s][0] for s in oldest):
+            self._sync.nudge()  # others may have made room meanwhile
+            return False
+        for segment in oldest:
+            if needed <= self._room:
+                break
+            size, records = self._full.pop(segment)
+            remove_segments(self._directory, (segment,))
             self._room += size
             self._dropped(records)
         return True
