@@ -1,4 +1,4 @@
-"""From SQLite into a real Elasticsearch: the same answers, and nobody is told twice, however often it was cut off."""
+"""From SQLite into a real Elasticsearch, and back: the same answers, and nobody is told twice, however often it was cut off."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ordertrace_alerting.silences import expire, silence
+from ordertrace_alerting.sqlite_store import SqliteAlertStore
 from ordertrace_alerting.vocabulary import TargetState
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.migrate import migrate as migrate_command
@@ -23,10 +24,12 @@ from ordertrace_rules.incidents import acknowledge
 from ordertrace_rules.scheduler import LEASE, Lease
 from ordertrace_rules.service import Service, open_service
 from ordertrace_rules.settings import Settings, load_settings
-from ordertrace_rules.slices import CHECKPOINT
+from ordertrace_rules.slices import CHECKPOINT, SLICES
 from ordertrace_rules.stores.elasticsearch.cluster import Cluster
 from ordertrace_rules.stores.elasticsearch.event_documents import arrived_at
-from ordertrace_rules.stores.migration import MigrationRefused, Moved, holdings, kept_idle, migrate
+from ordertrace_rules.stores.migration import KINDS, MigrationRefused, Moved, kept_idle, migrate
+from ordertrace_rules.stores.migration_cluster import ClusterSide
+from ordertrace_rules.stores.migration_file import FileSide
 from ordertrace_rules.stores.protocol import KeptAside, Presence
 from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.times import DAY, MINUTE, format_instant, parse_instant
@@ -138,7 +141,8 @@ def picture(service: Service) -> dict[str, object]:
 def carried(site: Path, cluster: Cluster, step: Callable[[str, int], None] = lambda *_: None) -> list[Moved]:
     source = SqliteStore(settings_of(site, "sqlite").sqlite_path)
     try:
-        return list(migrate(source, cluster, step))
+        target = ClusterSide(cluster)
+        return list(migrate(FileSide(source), target, target.alerts, step))
     finally:
         source.close()
 
@@ -216,7 +220,7 @@ def test_with_all_judged_the_cursor_stands_at_the_latest_arrival(site, clock, em
     assert parse_instant(cursor.partition(" ")[0]) == arrived_at(latest)
 
 
-@pytest.mark.parametrize("cut_after", range(1, 14, 2))
+@pytest.mark.parametrize("cut_after", range(1, 14, 3))
 def test_cut_off_anywhere_and_repeated_it_ends_the_same(site, clock, emptied_cluster, cut_after):
     judged(site, clock)
     with open_service(settings_of(site, "sqlite"), clock) as service:
@@ -322,12 +326,102 @@ def test_a_file_without_an_outbox_or_a_tick_is_carried_over_too(site, emptied_cl
     store = SqliteStore(settings_of(site, "sqlite").sqlite_path)
     store.append([record(0, "payment", "payment.captured", "SO-1")])
     store.put_presence(Presence("payment", "i1", at(0), at(0)), None)
-    held = holdings(store)
-    assert (held["events"], held["presences"], held["signals"]) == (1, 1, 0)
+    assert [FileSide(store).held(kind) for kind in ("events", "presences", "signals")] == [1, 1, 0]
     store.close()
     moved = {each.kind: each for each in carried(site, emptied_cluster)}
     assert moved["events"] == Moved("events", 1, 1, 1)
     assert moved["presences"] == Moved("presences", 1, 1, 1)
+
+
+# the way back ---------------------------------------------------------------------------------------------
+def went_on(site: Path, cluster: Cluster, clock: SetClock) -> dict[str, object]:
+    """The cluster, with a life of its own since the file was carried over: how it stands."""
+    judged(site, clock)
+    carried(site, cluster)
+    with open_service(settings_of(site, "elasticsearch"), clock) as service:
+        service.store.append(
+            [record(142, "inventory", "inventory.reserved", f"SO-{n}") for n in range(STUCK)]
+        )
+        service.store.append([record(142, "inventory", "inventory.reserved", "SO-A")])
+        turn(service, clock, 150)
+        [ended] = service.alerts.store.silences(clock.now())
+        expire(service.alerts.store, ended.id, clock.now())
+        silence(service.alerts.store, ["playbook=late"], "Bo", "rollout", DAY, clock.now())
+        turn(service, clock, 151)
+        return picture(service)
+
+
+def test_a_file_shows_and_says_what_the_cluster_did_and_a_tick_changes_nothing(
+    site, clock, emptied_cluster, tmp_path, monkeypatch
+):
+    before = went_on(site, emptied_cluster, clock)
+    done = run(site, "--to", tmp_path / "back.db", "--format", "json")
+    assert done.exit_code == 0, done.output
+    moved = {each["kind"]: each for each in json.loads(done.output)["moved"]}
+    assert list(moved) == list(KINDS)
+    assert moved["silences"] == {"kind": "silences", "held": 2, "written": 2, "there": 2}
+    assert all(each["there"] == each["held"] for each in moved.values())
+    monkeypatch.setenv("ORDERTRACE_SQLITE_PATH", str(tmp_path / "back.db"))
+    with open_service(settings_of(site, "sqlite"), clock) as service:
+        assert picture(service) == before
+        [log] = [len(service.alerts.store.attempts(key)) for key in before["told"][0][:1]]
+        assert log > 0
+        turn(service, clock, 152)
+        assert picture(service)["told"] == before["told"]
+        assert picture(service)["incidents"] == before["incidents"]
+        service.store.append([record(153, "payment", "payment.captured", "SO-NEW")])
+        turn(service, clock, 300)
+        assert "SO-NEW" in {m.subject for m in service.store.members("paid_not_reserved-2", ("open",))}
+
+
+def test_the_way_back_is_repeated_until_the_file_ticks(site, clock, emptied_cluster, tmp_path, monkeypatch):
+    went_on(site, emptied_cluster, clock)
+    back = tmp_path / "back.db"
+    store, alerts = SqliteStore(back), SqliteAlertStore(back)
+
+    def cut(kind: str, done: int) -> None:
+        if kind == "members":
+            raise Cut
+
+    with pytest.raises(Cut):
+        migrate(ClusterSide(emptied_cluster), FileSide(store), alerts, cut)
+    with open_service(settings_of(site, "elasticsearch"), clock) as service:  # which went on meanwhile
+        service.store.append([record(159, "inventory", "inventory.reserved", "SO-late")])
+        turn(service, clock, 160)
+        before = picture(service)
+    moved = migrate(ClusterSide(emptied_cluster), FileSide(store), alerts)
+    assert all(each.there == each.held for each in moved)
+    again = migrate(ClusterSide(emptied_cluster), FileSide(store), alerts)
+    assert {each.kind: each.written for each in again if each.written} == {}
+    alerts.close()
+    store.close()
+    monkeypatch.setenv("ORDERTRACE_SQLITE_PATH", str(back))
+    with open_service(settings_of(site, "sqlite"), clock) as service:
+        assert picture(service) == before
+
+
+def test_a_file_with_a_life_of_its_own_is_not_carried_into(site, clock, emptied_cluster, tmp_path):
+    went_on(site, emptied_cluster, clock)
+    refused = run(site, "--to", tmp_path / "store.db")
+    assert isinstance(refused.exception, MigrationRefused)
+    assert "name a file that there is not" in str(refused.exception)
+    assert run(site, "--to", "x.db", "--from", "y.db").exit_code == 2
+    plan = json.loads(run(site, "--to", tmp_path / "new.db", "--dry-run", "--format", "json").output)
+    assert plan["held"]["events"] == 2 * STUCK + 5
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_the_places_of_slices_are_not_carried_into_a_store_that_writes_others(site, clock, emptied_cluster):
+    judged(site, clock)
+    with open_service(settings_of(site, "sqlite"), clock) as service:
+        reached = service.store.checkpoint(CHECKPOINT).value
+        service.store.put_checkpoint(SLICES, "2", None)
+        service.store.put_checkpoint(f"{CHECKPOINT}:2:1", reached, None)
+    carried(site, emptied_cluster)
+    with open_service(settings_of(site, "elasticsearch"), clock) as service:
+        assert service.store.checkpoint(SLICES) is None
+        assert service.store.checkpoint(f"{CHECKPOINT}:2:1") is None
+        assert service.store.checkpoint(CHECKPOINT) is not None
 
 
 # the command ---------------------------------------------------------------------------------------------
@@ -379,12 +473,12 @@ from pathlib import Path
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.stores import migration
 whole = migration.migrate
-def cut(source, cluster, told):
+def cut(source, target, alerts, told):
     def then(kind, done):
         told(kind, done)
         if kind == "incidents":
             os.kill(os.getpid(), signal.SIGKILL)
-    return whole(source, cluster, then)
+    return whole(source, target, alerts, then)
 migration.migrate = cut
 from ordertrace_rules.cli.migrate import migrate
 migrate.main([], obj=Context(Path({str(site)!r})))
