@@ -1,4 +1,4 @@
-"""From SQLite into a real Elasticsearch, and back: the same answers, and nobody is told twice, however often it was cut off."""
+"""From SQLite into a real Elasticsearch, and back: the same answers, and nobody is told twice, wherever it is cut."""
 
 import json
 import os
