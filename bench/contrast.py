@@ -41,12 +41,15 @@ SWEEP: Mapping[str, Sequence[float]] = {
     "DEEPER_WINS": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     "LATENCY_QUANTILE": (0.75, 0.8, 0.85, 0.95),
     "LATENCY_SHARE": (0.0, 0.005, 0.01, 0.05, 0.1),
+    "INFERRED_SHARE": (0.02, 0.05, 0.2),
     "MIN_HEALTHY": (3, 8, 10),
     "MAX_AFFECTED": (30, 50),
     "MAX_HEALTHY": (30, 50),
     "SIMILAR_LINES": (0.4, 0.5, 0.7, 0.8),
     "LINE_TOKENS": (12, 48),
 }
+
+COHORTS = ("MAX_AFFECTED", "MAX_HEALTHY", "SIMILAR_LINES", "LINE_TOKENS")  # who is observed, and how
 
 
 # ways to rank ----------------------------------------------------------------------------------------------
@@ -123,10 +126,11 @@ def place_of(service: str, ranked: Sequence[str]) -> int:
 
 # settings --------------------------------------------------------------------------------------------------
 def settings() -> list[Setting]:
-    """One parameter moved at a time, then pairs of the largest moves."""
+    """One parameter moved at a time, then pairs of the largest moves of those that leave the cohorts as they are."""
     single: list[Setting] = [{name: value} for name, values in SWEEP.items() for value in values]
-    extremes = [{name: values[0]} for name, values in SWEEP.items()]
-    extremes += [{name: values[-1]} for name, values in SWEEP.items()]
+    moved = [(name, values) for name, values in SWEEP.items() if name not in COHORTS]
+    extremes = [{name: values[0]} for name, values in moved]
+    extremes += [{name: values[-1]} for name, values in moved]
     pairs: list[Setting] = [
         {**one, **other} for one, other in itertools.pairwise(extremes) if one.keys() != other.keys()
     ]
@@ -161,6 +165,7 @@ def remembering(observe: Callable[..., Any]) -> Callable[..., Any]:
 
 def sweep(path: Path, jobs: int) -> None:
     tried = settings()
+    assert all(vars(parameters).keys() >= setting.keys() for setting in tried)
     texts = [json.dumps(setting) for setting in tried]
     known = dict(read_results(path))
     with ProcessPoolExecutor(jobs) as pool, path.open("a", encoding="utf-8") as file:

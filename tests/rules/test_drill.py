@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_rules.aliases import Aliases
 from ordertrace_rules.catalogue import load_catalogue
+from ordertrace_rules.cli.drill import HEADINGS
 from ordertrace_rules.cli.main import ordertrace as main
 from ordertrace_rules.completeness import CompletenessRules
 from ordertrace_rules.drill.drill import Score, run
@@ -138,6 +140,31 @@ def test_the_command_prints_a_score_and_fails_where_something_was_not_said(monke
     bad = CliRunner().invoke(main, command[:-2])
     assert bad.exit_code == 1
     assert "the cause named is payment, not wms" in bad.stdout
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "drill.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_a_row_for_every_scenario_in_their_order_and_none_falls_short():
+    rows = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
+    results = [row for row in rows if len(row) == len(HEADINGS)]
+    assert [row[0].strip("`") for row in results] == list(SCENARIOS)
+    assert {row[HEADINGS.index("falsely")] for row in results} == {"0"}
+
+
+@pytest.mark.parametrize("name", ["payment_stuck", "charged_twice"])
+def test_a_row_of_the_page_is_what_the_command_prints(name: str):
+    run = CliRunner().invoke(main, ["drill", "--scenario", name, "--format", "markdown"])
+    assert run.exit_code == 0, run.output
+    heading, _, row = run.stdout.splitlines()
+    assert {heading, row} <= set(PAGE.splitlines())
+
+
+def test_records_that_are_lost_one_by_one_leave_gaps_that_are_told_and_accuse_nobody(rules: Rules):
+    score = drilled("records_lost", rules)
+    assert (score.told, score.accused_falsely, score.cause) == (0, 0, "")
+    assert score.unverified > 0
+    assert score.gaps > 0
 
 
 def test_the_list_shows_every_scenario():

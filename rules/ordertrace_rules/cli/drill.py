@@ -94,7 +94,7 @@ def _list(scenarios: list[Scenario]) -> None:
 
 HEADINGS = (
     *("scenario", "harmed", "told", "falsely", "precision", "recall", "withdrawn", "unverified"),
-    *("delay", "cause", "cleared"),
+    *("gaps", "delay", "cause", "cleared"),
 )
 _TEXTS = ("scenario", "cause")
 
@@ -110,6 +110,7 @@ def _cells(scenario: Scenario, score: Score) -> tuple[str, ...]:
         *shares,
         str(score.withdrawn),
         str(score.unverified),
+        str(score.gaps),
         "-" if score.delay is None else format_duration(score.delay),
         (score.cause or "-") + shared,
         f"{score.cleared} of {score.innocent}",

@@ -67,12 +67,16 @@ def part_of(timing: Timing, service: str) -> Part:
 
 def _limits(healthy: Sequence[Observation]) -> Mapping[Operation, int]:
     durations: dict[Operation, list[int]] = {}
+    inferred: set[Operation] = set()
     for observation in healthy:
         for timing in observation.timings:
             durations.setdefault((timing.services, timing.what), []).append(timing.duration)
+            if timing.inferred:
+                inferred.add((timing.services, timing.what))
     wholes = sorted(whole_of(observation) for observation in healthy)
-    material = round(wholes[len(wholes) // 2] * parameters.LATENCY_SHARE) if wholes else 0
-    return {operation: upper_quantile(found) + material for operation, found in durations.items()}
+    whole = wholes[len(wholes) // 2] if wholes else 0
+    told, seen = (round(whole * s) for s in (parameters.LATENCY_SHARE, parameters.INFERRED_SHARE))
+    return {o: upper_quantile(found) + (seen if o in inferred else told) for o, found in durations.items()}
 
 
 def whole_of(observation: Observation) -> int:

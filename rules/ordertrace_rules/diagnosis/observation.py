@@ -1,11 +1,13 @@
 """One case, read once: the threads in which each service spoke, its spans' own times, who called whom."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
+from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.cohort import Case
+from ordertrace_rules.diagnosis.nesting import Nested, nested
 from ordertrace_rules.diagnosis.templates import Miner, is_failure
 from ordertrace_rules.event import Event
 
@@ -29,14 +31,28 @@ class Thread:
     steps: tuple[Step, ...]
 
 
+Pair = tuple[str, str, str, str]  # service, context, a record's symbol, the next one's
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """How often one record came right after another in a subject, a few of the later ones, and whether it failed."""
+
+    count: int
+    events: tuple[Event, ...]
+    failing: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One duration in nanoseconds that `services` answer for; `what` names the operation."""
+    """One duration in nanoseconds that `services` answer for; `what` names the operation. No span tells it where it
+    is `inferred`."""
 
     services: tuple[str, ...]
     what: str
     duration: int
     event: Event
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,7 @@ class Observation:
 
     case: Case
     threads: tuple[Thread, ...]
+    transitions: Mapping[Pair, Transition]  # of the threads
     timings: tuple[Timing, ...]
     paces: tuple[Pace, ...]  # one of each operation
     failures: tuple[Step, ...]  # failing records
@@ -77,19 +94,31 @@ def observe(case: Case, miner: Miner) -> Observation:
         if event.kind == "span":
             children.setdefault(event.parent_id if event.parent_id in spans else "", []).append(event)
     steps = {id(e): Step(miner.symbol(e), e) for e in case.events}
+    calls = [] if spans else list(nested(_activities(logs)))
+    threads = (*_log_threads(logs, steps), *_span_threads(children, spans, steps))
     return Observation(
         case=case,
-        threads=(*_log_threads(logs, steps), *_span_threads(children, spans, steps)),
-        timings=(*_span_timings(children, spans), *_log_timings(logs, spans, steps)),
+        threads=threads,
+        transitions=_transitions(threads),
+        timings=(
+            *_span_timings(children, spans),
+            *_log_timings(logs, spans, steps, {id(call.after) for call in calls}),
+            *_call_timings(calls, steps),
+        ),
         paces=_paces(logs, spans, steps),
         failures=tuple(steps[id(e)] for e in case.events if is_failure(e)),
         services=frozenset(e.service for e in case.events if e.service),
         calls=frozenset(
-            (spans[parent].service, child.service)
-            for parent, found in children.items()
-            if parent
-            for child in found
-            if child.service != spans[parent].service
+            (
+                *(
+                    (spans[parent].service, child.service)
+                    for parent, found in children.items()
+                    if parent
+                    for child in found
+                    if child.service != spans[parent].service
+                ),
+                *((call.before.service, call.callee[0].service) for call in calls),
+            )
         ),
         flow=tuple(steps[id(e)] for e in logs if e.action),
     )
@@ -120,6 +149,23 @@ def _thread(service: str, context: str, steps: list[Step]) -> Thread:
     return Thread(service, context, (Step(START), *steps, Step(END)))
 
 
+def _transitions(threads: Iterable[Thread]) -> Mapping[Pair, Transition]:
+    found: dict[Pair, list[Event | None]] = {}
+    for thread in threads:
+        for a, b in pairwise(thread.steps):
+            found.setdefault((thread.service, thread.context, a.symbol, b.symbol), []).append(
+                b.event or a.event
+            )
+    return {
+        pair: Transition(
+            len(events),
+            tuple(e for e in events if e is not None)[: parameters.EXAMPLES],
+            pair[3] != END and any(e is not None and is_failure(e) for e in events),
+        )
+        for pair, events in found.items()
+    }
+
+
 def _span_timings(children: dict[str, list[Event]], spans: dict[str, Event]) -> Iterable[Timing]:
     for span in spans.values():
         inner = children.get(span.span_id, [])
@@ -148,15 +194,34 @@ def _covered(span: Event, inner: list[Event]) -> int:
     return total
 
 
-def _log_timings(logs: list[Event], spans: dict[str, Event], steps: dict[int, Step]) -> Iterable[Timing]:
-    """The time between two records of one span."""
+def _activities(logs: list[Event]) -> list[list[Event]]:
+    """The lines of free text of each span that is not among the records."""
+    found: dict[tuple[str, str], list[Event]] = {}
+    for event in logs:
+        if event.span_id and not event.action:
+            found.setdefault((event.service, event.span_id), []).append(event)
+    return list(found.values())
+
+
+def _call_timings(calls: list[Nested], steps: dict[int, Step]) -> Iterable[Timing]:
+    for call in calls:
+        what = f"{steps[id(call.before)].symbol} -> {steps[id(call.callee[0])].symbol}"
+        yield Timing(
+            (call.before.service, call.callee[0].service), what, call.wait, call.after, inferred=True
+        )
+
+
+def _log_timings(
+    logs: list[Event], spans: dict[str, Event], steps: dict[int, Step], ends_of_calls: set[int]
+) -> Iterable[Timing]:
+    """The time between two records of one span, but while it waited for another."""
     last: dict[tuple[str, str], Event] = {}
     for event in logs:
         if not _within_span(event, spans):
             continue
         key = (event.service, event.span_id)
         before = last.get(key)
-        if before is not None:
+        if before is not None and id(event) not in ends_of_calls:
             what = f"{steps[id(before)].symbol} .. {steps[id(event)].symbol}"
             yield Timing((event.service,), what, event.timestamp - before.timestamp, event)
         last[key] = event

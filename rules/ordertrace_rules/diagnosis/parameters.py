@@ -37,6 +37,10 @@ LATENCY_QUANTILE = 0.9
 LATENCY_SHARE = 0.02
 """… and only by at least this share of what a healthy subject takes as a whole: less delays nobody."""
 
+INFERRED_SHARE = 0.1
+"""… or by this share where lines alone tell the call (`nesting`): its time then holds what the callee does without
+writing, which grows with the data that it keeps."""
+
 SIMILAR_LINES = 0.6
 """Share of equal tokens for two lines of text to be one template; Drain's own default is 0.4 to 0.5."""
 

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 
 from ordertrace_rules.diagnosis import parameters
 from ordertrace_rules.diagnosis.findings import Finding
-from ordertrace_rules.diagnosis.observation import END, START, Observation
-from ordertrace_rules.diagnosis.templates import is_failure
+from ordertrace_rules.diagnosis.observation import END, START, Observation, Pair
 from ordertrace_rules.diagnosis.wilson import gap
 from ordertrace_rules.event import Event
 from ordertrace_rules.locales.catalogue import say
 from ordertrace_rules.vocabulary import Count, Text
 
 Place = tuple[str, str, str]  # service, context, a
-Pair = tuple[str, str, str, str]  # service, context, a, b
 
 
 @dataclass(slots=True)
@@ -53,20 +51,15 @@ def contrast(affected: Sequence[Observation], healthy: Sequence[Observation]) ->
 def _tally(observations: Sequence[Observation]) -> _Tally:
     tally = _Tally()
     for observation in observations:
-        tally.subjects.update(
-            {(t.service, t.context, s.symbol) for t in observation.threads for s in t.steps}
-        )
-        for thread in observation.threads:
-            for a, b in zip(thread.steps, thread.steps[1:], strict=False):
-                place = (thread.service, thread.context, a.symbol)
-                pair = (*place, b.symbol)
-                tally.firsts[place] += 1
-                tally.pairs[pair] += 1
-                event = b.event or a.event
-                if event is not None and len(tally.records.setdefault(pair, [])) < parameters.EXAMPLES:
-                    tally.records[pair].append(event)
-                if b.event is not None and is_failure(b.event):
-                    tally.failing.add(pair)
+        tally.subjects.update({pair[:3] for pair in observation.transitions})
+        for pair, found in observation.transitions.items():
+            tally.firsts[pair[:3]] += found.count
+            tally.pairs[pair] += found.count
+            records = tally.records.setdefault(pair, [])
+            if len(records) < parameters.EXAMPLES:
+                records += found.events[: parameters.EXAMPLES - len(records)]
+            if found.failing:
+                tally.failing.add(pair)
     return tally
 
 

@@ -74,9 +74,7 @@ def _pays_twice(order: Order, chance: Random) -> Order:
 
 def _loses_its_stock(order: Order, chance: Random) -> Order:
     lost = order.until("inventory.reserved")
-    return lost.then(
-        "inventory.reserved", 30 * MINUTE, "inventory.released", "inventory", ("", "reservation_id")
-    )
+    return lost.then("inventory.reserved", MINUTE, "inventory.released", "inventory", ("", "reservation_id"))
 
 
 def _is_short(order: Order, chance: Random) -> Order:
@@ -190,6 +188,8 @@ _ALL: Sequence[Scenario] = (
         "reservations_expire",
         "A job gives the stock of living orders back",
         frozenset({"reserve_released_without_cancel"}),
+        "inventory",
+        ("wms",),
         at="inventory.reserved",
         harm=_loses_its_stock,
     ),

@@ -44,6 +44,7 @@ RETURN = (
 )
 SERVICES = tuple(dict.fromkeys(step.service for step in (*FORWARD, *RETURN)))
 _SPREAD = 0.4  # sigma of the logarithm: nine in ten take less than 1.7 times the median
+_SLOWEST = 2.5  # sigmas, 2.7 times the median: what takes longer misses a target, and is not healthy
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def healthy_order(number: int, at: int, returned: bool, chance: Random) -> Order
     }
     happenings: list[Happening] = []
     for step in (*FORWARD, *(RETURN if returned else ())):
-        at += round(step.after * math.exp(chance.gauss(0, _SPREAD)))
+        at += round(step.after * math.exp(_SPREAD * min(chance.gauss(0, 1), _SLOWEST)))
         happenings.append(Happening(at, step.action, step.service, step.refs))
     order = Order(f"SO-{number:05}", number, labels, round(chance.uniform(20, 400), 2), tuple(happenings))
     if chance.random() < CANCELLED:
