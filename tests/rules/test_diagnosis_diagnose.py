@@ -123,6 +123,19 @@ def test_an_inventory_that_falls_silent_is_the_cause_and_not_the_warehouse_behin
     assert diagnosis.cleared[0].service == "wms"
 
 
+def test_who_was_not_asked_is_not_the_cause_though_it_is_the_callee() -> None:
+    """The finance asks the payment for a refund; it did not, so nothing was paid."""
+    process = replace(PROCESS, calls=(("finance", "payment"),))
+    inspected: tuple[Told, ...] = (*HEALTHY, (2000, "wms", "return.inspected"))
+    refunded = (*inspected, (2100, "finance", "refund.instructed"), (2200, "payment", "refund.paid"))
+    diagnosis = diagnose(cases(30, inspected), cases(60, refunded, 1000), process)
+    assert diagnosis.cause is not None
+    assert diagnosis.cause.service == "finance"
+    unpaid = diagnose(cases(30, refunded[:-1]), cases(60, refunded, 1000), process)
+    assert unpaid.cause is not None
+    assert unpaid.cause.service == "payment"
+
+
 def test_a_warehouse_that_failed_healthy_orders_as_well_is_not_cleared_for_having_got_none() -> None:
     failing = (*HEALTHY[:4], (30, "wms", "wms.picked!"))
     healthy = cases(30, HEALTHY, 1000) + cases(30, failing, 2000)

@@ -87,6 +87,23 @@ def test_a_shim_that_fell_silent_is_a_warning(here: Path):
     assert "fallen silent" in examined()["service inventory"]["fix"]
 
 
+def test_clocks_that_differ_are_told_with_both_services_the_counts_and_the_way_out(here: Path):
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+
+    def said(number: int, service: str, action: str, seconds: int) -> dict[str, object]:
+        at = hour_ago + timedelta(minutes=number, seconds=seconds)
+        fields = {"@timestamp": at.isoformat(), "event.action": action, "order.id": f"SO-{number}"}
+        return record(0, service, **fields)
+
+    paid = [said(n, "payment", "payment.captured", 30) for n in range(20)]
+    ingest(here, *paid, *(said(n, "inventory", "inventory.reserved", 0) for n in range(20)))
+    check = examined()["clock inventory"]
+    assert check["state"] == "warning"
+    assert "behind that of payment by at least 30s" in check["said"]
+    assert "20 of 20 orders" in check["said"]
+    assert "NTP" in check["fix"]
+
+
 def test_records_kept_aside_are_counted_with_their_reason(here: Path):
     ingest(here, {"message": "when?"})
     check = examined()["intake"]

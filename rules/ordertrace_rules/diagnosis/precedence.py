@@ -15,8 +15,9 @@ Onsets = Mapping[tuple[str, str], float]
 class Precedence:
     """Knows what explains what, from the calls and the flow of both cohorts and from the process.
 
-    Calls are followed all the way and outrank the flow, for a caller also speaks before its callee. In the
-    flow the order of the process's stages outranks the clock, for clocks differ between services.
+    Calls are followed all the way and outrank the flow, for a caller also speaks before its callee; but of two
+    events that did not come, the earlier explains the later. In the flow the order of the process's stages outranks
+    the clock, for clocks differ between services.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Precedence:
 
     def _explains(self, one: Finding, other: Finding) -> bool:
         """The trouble of `one` would bring about that of `other`."""
+        if one.vanished and other.vanished and None not in (self._onset(one), self._onset(other)):
+            return self._earlier(one, other)  # who was never asked cannot have failed to answer
         below = one.service in self._callees.get(other.service, ())
         above = other.service in self._callees.get(one.service, ())
         if below or above:
