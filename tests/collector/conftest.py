@@ -104,6 +104,7 @@ class Stream:
             self.roll_over()
             indices = sorted(self.client.indices.get(index=f".ds-{self.name}-*"))
             self.client.indices.delete(index=",".join(indices[:-1]))
+            return  # so does its template, which that one uses
         self.client.indices.delete_index_template(name=self.namespace)
 
 
