@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 
 def _module(path: Path) -> ModuleType:
@@ -34,6 +35,31 @@ if (
 ):
     # A suite that a script started in the background ignores Ctrl-C, and so would every process that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SERVERS = {
+    "/test_web_matrix.py": "web servers",
+    "/test_logger_matrix.py": "loggers",
+    "/test_other_languages.py::test_java": "java",
+    "/test_kafka_messages.py": "kafka",
+    "/test_message_matrix.py::test_an_order_is_followed_through_kafka": "kafka",
+    "/test_rabbitmq_messages.py": "rabbitmq",
+    "/test_message_matrix.py": "rabbitmq",
+}
+"""Tests for which a worker of pytest-xdist starts or fetches much, by a part of their names: one worker runs all that
+need the same, so that the others need not. (The mark `xdist_group` does nothing under pytest 9.2.)"""
+
+
+class ByServer(LoadScopeScheduling):
+    """Hands out tests one by one, those of a server together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((server for part, server in SERVERS.items() if part in nodeid), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
+    return ByServer(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,10 +22,16 @@ def create_app():
 """
 
 
-def doctor(place: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+BY_COMMAND = ("ordertrace_rules", "doctor", "--service")
+BY_ITSELF = ("ordertrace_instrumentation.doctor",)  # what the command starts in its turn
+
+
+def doctor(
+    place: Path, *arguments: str, way: tuple[str, ...] = BY_COMMAND, **more: str
+) -> "subprocess.CompletedProcess[str]":
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORDERTRACE_", "OTEL_"))}
     return subprocess.run(
-        [sys.executable, "-m", "ordertrace_rules", "doctor", "--service", *arguments],
+        [sys.executable, "-m", *way, *arguments],
         cwd=place,
         env={**environment, "PYTHONPATH": SITE, **more},
         capture_output=True,
@@ -87,7 +93,7 @@ def test_a_service_that_cannot_be_imported_is_said_with_the_way_out(
 ) -> None:
     (place / "broken.py").write_text("raise ValueError('no configuration')")
     (place / "needs.py").write_text("import nosuchlibrary")
-    ran = doctor(place, service)
+    ran = doctor(place, service, way=BY_COMMAND if service == "nothere:app" else BY_ITSELF)
     assert ran.returncode == 1
     assert says in ran.stdout
     assert "Traceback" not in ran.stderr

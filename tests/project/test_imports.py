@@ -88,6 +88,7 @@ PROVIDED_BY = {
     "pythonjsonlogger": "python-json-logger",
     "prometheus_client": "prometheus-client",
     "werkzeug": "flask",
+    "xdist": "pytest-xdist",
     "yaml": "pyyaml",
 }
 """Imports whose distribution has another name, or that Flask documents as parts of it."""
