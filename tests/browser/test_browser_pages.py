@@ -17,6 +17,7 @@ PATHS = [
     "/playbooks",
     "/reviews",
     "/silences",
+    "/deliveries",
     "/incidents?state=all",
     "/search?q=SO",
     "/sign-in",

@@ -18,8 +18,6 @@ from ordertrace_alerting.senders.characters import one_line
 from ordertrace_alerting.senders.sample import sample_delivery
 from ordertrace_alerting.vocabulary import (
     DELIVERY_STATES,
-    Attempt,
-    Delivery,
     DeliveryState,
     Ok,
     Permanent,
@@ -29,6 +27,7 @@ from ordertrace_rules.cli.alert_routes import check, routes
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console, output_option
 from ordertrace_rules.cli.silences import silence
+from ordertrace_rules.deliveries import attempt_document, delivery_document
 from ordertrace_rules.times import format_instant
 
 BY_ADDRESS = ("webhook", "dingtalk", "feishu", "lark", "wecom", "slack", "teams", "apprise")
@@ -62,7 +61,7 @@ def list_deliveries(context: Context, state: DeliveryState | None, limit: int, o
         found = store.deliveries(state, limit)
         if output == "json":
             rows = [
-                {**_delivery_document(d), "log": [_attempt_document(a) for a in store.attempts(d.key)]}
+                {**delivery_document(d), "log": [attempt_document(a) for a in store.attempts(d.key)]}
                 for d in found
             ]
             click.echo(json.dumps({"deliveries": rows}, ensure_ascii=False, indent=2))
@@ -172,32 +171,4 @@ def _result_document(result: Result) -> dict[str, Any]:
         "http_status": result.http_status,
         "retry_after_s": None if isinstance(result, Ok | Permanent) else result.seconds,
         "detail": result.detail,
-    }
-
-
-def _delivery_document(d: Delivery) -> dict[str, Any]:
-    return {
-        "key": d.key,
-        "state": d.state,
-        "target": d.target,
-        "signals": list(d.signals),
-        "title": d.title,
-        "created_at": format_instant(d.created_at),
-        "attempts": d.attempts,
-        "next_attempt_at": format_instant(d.next_attempt_at) if d.state == "pending" else None,
-        "finished_at": None if d.finished_at is None else format_instant(d.finished_at),
-        "detail": d.detail,
-    }
-
-
-def _attempt_document(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "attempt": attempt.attempt,
-        "at": format_instant(attempt.at),
-        "result": attempt.result,
-        "http_status": attempt.http_status,
-        "provider_code": attempt.provider_code or None,
-        "latency_ms": round(attempt.latency / 1e6, 1),
-        "body_sha256": attempt.body_sha256,
-        "detail": attempt.detail,
     }

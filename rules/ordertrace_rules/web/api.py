@@ -17,7 +17,8 @@ from ordertrace_rules.service import Service
 from ordertrace_rules.silences import silence_document
 from ordertrace_rules.trace import as_pasted, trace_document, trace_order
 from ordertrace_rules.vocabulary import LANGUAGES, MemberStatus
-from ordertrace_rules.web.bodies import asked_states, json_object
+from ordertrace_rules.web.bodies import asked_limit, asked_states, json_object
+from ordertrace_rules.web.deliveries import add_deliveries
 from ordertrace_rules.web.documents import (
     incident_document,
     kept_aside_document,
@@ -34,8 +35,6 @@ from ordertrace_rules.web.reviews import add_reviews
 from ordertrace_rules.web.silences import add_silences, kept_silences, muting
 
 PREFIX = "/api/v1"
-PAGE = 50
-MOST = 500  # rows of a page
 SAMPLE = 20  # members shown with their incident
 
 INCIDENT_STATES = ("open", "acknowledged", "resolved", "withdrawn")
@@ -51,6 +50,7 @@ def api_blueprint(service: Service) -> Blueprint:
     add_decisions(blueprint, service)
     add_reviews(blueprint, service)
     add_silences(blueprint, service)
+    add_deliveries(blueprint, service)
     _add_orders(blueprint, service)
     _add_catalogue(blueprint, service)
     _add_inner_life(blueprint, service)
@@ -64,7 +64,9 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
     def incidents() -> dict[str, Any]:
         states = asked_states(INCIDENT_STATES)
         try:
-            page = service.views.incidents(states=states, after=request.args.get("after", ""), limit=_limit())
+            page = service.views.incidents(
+                states=states, after=request.args.get("after", ""), limit=asked_limit()
+            )
         except ValueError as error:
             raise BadRequest(f"after: {error}") from None
         rows = [incident_document(incident, playbooks.get(incident.playbook)) for incident in page.rows]
@@ -86,7 +88,7 @@ def _add_incidents(blueprint: Blueprint, service: Service) -> None:
     def members(incident_id: str) -> dict[str, Any]:
         found = found_incident(service, incident_id)
         states = cast(tuple[MemberStatus, ...], asked_states(MEMBER_STATES))
-        limit = _limit()
+        limit = asked_limit()
         rows = service.store.members(found.id, states, limit + 1, request.args.get("after", ""))
         following = rows[limit - 1].id if len(rows) > limit else None
         return {"members": [member_document(m) for m in rows[:limit]], "next": following}
@@ -129,7 +131,7 @@ def _add_orders(blueprint: Blueprint, service: Service) -> None:
             raise BadRequest(
                 "q: give an order's id, or any id that belongs to it (a payment's, a waybill's)."
             )
-        hits = service.views.orders(text, _limit(20))
+        hits = service.views.orders(text, asked_limit(20))
         return {"orders": [{"order_id": hit.order_id, "matched": hit.matched} for hit in hits]}
 
     @blueprint.get("/orders/<order_id:order_id>")
@@ -163,18 +165,11 @@ def _add_inner_life(blueprint: Blueprint, service: Service) -> None:
 
     @blueprint.get("/kept-aside")
     def kept_aside() -> dict[str, Any]:
-        records = service.store.kept_aside(_limit())
+        records = service.store.kept_aside(asked_limit())
         return {
             "by_reason": service.store.count_kept_aside(),
             "records": [kept_aside_document(record) for record in records],
         }
-
-
-def _limit(default: int = PAGE) -> int:
-    given = request.args.get("limit", str(default))
-    if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= MOST):
-        raise BadRequest(f"limit: a whole number from 1 to {MOST}, not “{given[:20]}”.")
-    return int(given)
 
 
 def _choice(name: str, known: Sequence[str]) -> str:

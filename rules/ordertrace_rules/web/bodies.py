@@ -6,6 +6,9 @@ from typing import Any, cast
 from flask import request
 from werkzeug.exceptions import BadRequest
 
+PAGE = 50
+MOST = 500  # rows of a page
+
 
 def json_object() -> dict[str, Any]:
     """The body. A form of another site cannot send this content type unasked, so it must be there."""
@@ -24,3 +27,10 @@ def asked_states(known: Sequence[str]) -> tuple[str, ...]:
         if state not in known:
             raise BadRequest(f"state: one of {', '.join(known)}, not “{state[:40]}”.")
     return tuple(given)
+
+
+def asked_limit(default: int = PAGE) -> int:
+    given = request.args.get("limit", str(default))
+    if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= MOST):
+        raise BadRequest(f"limit: a whole number from 1 to {MOST}, not “{given[:20]}”.")
+    return int(given)

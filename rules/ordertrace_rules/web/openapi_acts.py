@@ -1,6 +1,7 @@
-"""The OpenAPI document of what people do about incidents: feedback, decisions on actions, reviews, silences."""
+"""The OpenAPI document of what people do about incidents, and of who is told of them."""
 
 from ordertrace_rules.web.openapi_parts import (
+    LIMIT,
     PROBLEM,
     Json,
     body_of,
@@ -44,6 +45,25 @@ def act_paths() -> dict[str, Json]:
                 [],
                 {"200": json_of("Reviews")},
             )
+        },
+        "/api/v1/deliveries": {
+            "get": operation(
+                "deliveries",
+                "What was sent to whom, the latest first, with its log.",
+                [query("state", {"enum": ["all", "pending", "sent", "dead"]}, "Only these."), LIMIT],
+                {"200": json_of("Deliveries"), "400": PROBLEM},
+            )
+        },
+        "/api/v1/deliveries/{key}/resend": {
+            "post": {
+                **operation(
+                    "resend_delivery",
+                    "Send a delivery again with the next tick, under the same key.",
+                    [path("key", "The delivery's key.")],
+                    {"200": json_of("Delivery"), "400": PROBLEM, "404": PROBLEM},
+                ),
+                "requestBody": body_of("Nothing"),
+            }
         },
         "/api/v1/silences": {
             "get": operation(

@@ -25,6 +25,7 @@ from ordertrace_rules.trace import Trace, as_pasted, orders_meant, trace_order
 from ordertrace_rules.vocabulary import Guide, Incident, Member, Playbook, Text, in_language
 from ordertrace_rules.web.api import INCIDENT_STATES
 from ordertrace_rules.web.cohort import add_cohort
+from ordertrace_rules.web.deliveries import add_delivery_pages
 from ordertrace_rules.web.found import found_incident
 from ordertrace_rules.web.gantt import gantt
 from ordertrace_rules.web.incident_acts import asked_days
@@ -74,6 +75,7 @@ def pages_blueprint(service: Service) -> Blueprint:
     add_forms(blueprint, service)
     add_review_pages(blueprint, service)
     add_silence_pages(blueprint, service)
+    add_delivery_pages(blueprint, service)
 
     @blueprint.get("/playbooks")
     def playbooks() -> AnyResponse:

@@ -5,6 +5,7 @@ from ordertrace_rules.web.schema_parts import (
     FLAG,
     INSTANT,
     INSTANT_OR_NULL,
+    NUMBER,
     NUMBER_OR_NULL,
     STRING,
     STRING_OR_NULL,
@@ -16,7 +17,40 @@ from ordertrace_rules.web.schema_parts import (
     ref,
 )
 
+_DELIVERY: dict[str, Json] = {
+    "key": {**STRING, "description": "The message's id for its receiver."},
+    "state": enum("pending", "sent", "dead"),
+    "target": STRING,
+    "signals": {**STRINGS, "description": "incident:transition, of each that it tells."},
+    "title": STRING,
+    "created_at": INSTANT,
+    "attempts": COUNT,
+    "next_attempt_at": {**INSTANT_OR_NULL, "description": "While it is pending."},
+    "finished_at": INSTANT_OR_NULL,
+    "detail": {**STRING, "description": "What became of the latest attempt."},
+}
+
 ACT_SCHEMAS: dict[str, Json] = {
+    "Delivery": object_of(**_DELIVERY),
+    "Deliveries": object_of(
+        deliveries=list_of(
+            object_of(
+                **_DELIVERY,
+                log=list_of(
+                    object_of(
+                        attempt=COUNT,
+                        at=INSTANT,
+                        result=enum("ok", "retry", "permanent"),
+                        http_status={"type": ["integer", "null"]},
+                        provider_code=STRING_OR_NULL,
+                        latency_ms=NUMBER,
+                        body_sha256=STRING,
+                        detail=STRING,
+                    )
+                ),
+            )
+        )
+    ),
     "Feedback": object_of(
         verdict=enum("right", "wrong_cause", "not_a_problem"),
         by=STRING,
