@@ -36,6 +36,7 @@ def test_late_orders_are_found_as_the_docs_say_and_no_worse_than_by_a_fixed_perc
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 def test_the_engine_tells_the_orders_that_are_reckoned_from_the_table(bench: ModuleType):
     for name, reckoned, engine in bench.replays(bench.read(ARCHIVE)):
         assert reckoned, name

@@ -51,5 +51,10 @@ LINE_LENGTH = 600
 """Characters of a line that are looked at: `LINE_TOKENS` are in them, and masks cost time."""
 
 EXAMPLES = 2
+"""Log lines of a finding that are kept: one might be odd, and more are not read in a chat."""
+
 EXAMPLE_LENGTH = 300
+"""Characters of such a line: some three lines on a page, and what a message can hold of several."""
+
 WORDS_PER_SERVICE = 2
+"""Different last words of a service that are told: what most orders ended on, and the next."""
