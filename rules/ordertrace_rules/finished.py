@@ -16,13 +16,15 @@ def finished(journey: Journey) -> dict[str, Hashable]:
     way and is left out.
     """
     parts: dict[str, Hashable] = {}
+    orders, ended_at = journey.order_ids, journey.ended_at
     for stage in journey.stages:
         if stage.state == "done" and stage.ended_at is not None:
-            parts[stage.id] = stage
-        elif journey.ended_at is not None and stage.started_at is not None:
-            parts[stage.id] = (stage, journey.ended_at)
-    if journey.ended_at is not None:
-        parts[WHOLE] = (journey.started_at, journey.ended_at, journey.ended_by)
+            parts[stage.id] = (orders, stage)
+        elif ended_at is not None and stage.started_at is not None:
+            parts[stage.id] = (orders, stage, ended_at)
+    if ended_at is not None:
+        failed = tuple(stage.id for stage in journey.stages if stage.state == "failed")
+        parts[WHOLE] = (orders, journey.started_at, ended_at, journey.ended_by, failed)
     return parts
 
 

@@ -1,8 +1,12 @@
 """The export of journeys to real OTLP receivers: at least once, the same again, and never in the way of a tick."""
 
 import json
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from werkzeug.serving import make_server
 
 from ordertrace_instrumentation.identity import order_trace_id
 from ordertrace_rules.cli.main import ordertrace
+from ordertrace_rules.cli.serve import start_schedules
 from ordertrace_rules.clock import SetClock
 from ordertrace_rules.engine import TickReport
 from ordertrace_rules.intake.intake import Intake
@@ -28,11 +33,18 @@ from ordertrace_rules.span_sender import OtlpSpanSender
 from ordertrace_rules.span_source import SpanSource
 from ordertrace_rules.stores.memory import MemoryStore
 from ordertrace_rules.subjects import Subjects
-from ordertrace_rules.times import MINUTE
+from ordertrace_rules.times import MINUTE, NS
 from ordertrace_rules.web.app import create_app
 from tests.rules.conftest import World, at
 
 SETTLING = 5  # minutes
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold in time"
+        time.sleep(0.01)
 
 
 class Receiver:
@@ -270,6 +282,15 @@ def test_the_intake_takes_what_comes_back_for_no_evidence(world: World):
         server.shutdown()
 
 
+def test_an_endpoint_that_takes_a_connection_and_says_nothing_costs_its_time_out(world: World):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sender = OtlpSpanSender(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
+        begin(world, make_export(world, "http://127.0.0.1:1"))
+        source = SpanSource(world.store, world.engine.rules.catalogue, world.engine.subjects, "shop")
+        spans = source.of_orders(["SO-1"])
+        assert (len(spans), sender.send(spans)) == (1, False)
+
+
 def test_an_endpoint_that_is_not_there_is_told_and_the_next_turn_tries_again(world: World):
     export = make_export(world, "http://127.0.0.1:1")
     begin(world, export)
@@ -346,3 +367,22 @@ def test_without_the_setting_nothing_is_exported(tmp_path: Path, monkeypatch: py
             "ordertrace_journey_spans_lag_seconds 0.0"
             in create_app(service).test_client().get("/metrics").text
         )
+
+
+def test_the_schedule_exports_in_a_thread_of_its_own_under_a_lease(config: Path, receiver: Receiver):
+    clock = SetClock(at(0))
+    receiver.status = 400  # an endpoint that takes nothing delays no tick
+    quick = replace(load_settings(config), tick_interval=NS // 20)
+    with open_service(quick, clock) as service, ExitStack() as stack:
+        start_schedules(service, stack)
+        eventually(lambda: service.store.checkpoint(CHECKPOINT))
+        eventually(lambda: service.store.journeys(["order_fulfilment:SO-1"]))
+        clock.advance_to(at(60))
+        eventually(lambda: service.span_pulse.failures >= 2)
+        ticks = service.pulse.ticks
+        eventually(lambda: service.pulse.ticks > ticks)
+        assert (service.pulse.failures, service.pulse.last_error) == (0, "")
+        receiver.status = 200
+        eventually(lambda: len(receiver.spans()) == 6)
+        eventually(lambda: service.span_pulse.last_error == "")
+    assert sorted(receiver.names()) == sorted(["order_fulfilment", "payment", "reservation"] * 2)
