@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ordertrace_alerting.config import alerting_config
@@ -186,8 +187,8 @@ def _span_source(settings: Settings, engine: Engine) -> SpanSource:
 def _span_export(settings: Settings, engine: Engine) -> SpanExport | None:
     if not settings.spans_to:
         return None
-    source, sender = _span_source(settings, engine), open_sender(settings.spans_to)
-    return SpanExport(engine.store, source, sender, engine.clock, engine.rules.completeness.default.lateness)
+    source, lateness = _span_source(settings, engine), engine.rules.completeness.default.lateness
+    return SpanExport(engine.store, source, partial(open_sender, settings.spans_to), engine.clock, lateness)
 
 
 def engine_rules(settings: Settings, catalogue: Catalogue) -> Rules:

@@ -6,7 +6,7 @@ export is stands in a checkpoint, written when all before it was taken.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -59,20 +59,31 @@ def send_all(sender: SpanSender, spans: Sequence[JourneySpan], tally: SpanTally)
         batch = spans[start : start + BATCH]
         if not sender.send(batch):
             tally.failed += len(batch)
-            raise SpansNotTaken(f"the OTLP endpoint took none of {len(batch)} spans; they are sent again")
+            raise SpansNotTaken(
+                f"the OTLP endpoint took none of {len(batch)} spans; a repeat sends them again"
+            )
         tally.sent += len(batch)
 
 
 class SpanExport:
-    """Call `poll` now and then, in one process at a time. `settling` (ns) is how long a part must have stood."""
+    """Call `poll` now and then, in one process at a time. `settling` (ns) is how long a part must have stood.
+
+    `connect` makes what sends, once there is something to send.
+    """
 
     def __init__(
-        self, store: Store, source: SpanSource, sender: SpanSender, clock: Clock, settling: int
+        self,
+        store: Store,
+        source: SpanSource,
+        connect: Callable[[], SpanSender],
+        clock: Clock,
+        settling: int,
     ) -> None:
         self.tally = SpanTally()
         self._store = store
         self._source = source
-        self._sender = sender
+        self._connect = connect
+        self._sender: SpanSender | None = None
         self._clock = clock
         self._settling = max(settling, LEAST_SETTLING)
 
@@ -88,7 +99,9 @@ class SpanExport:
             return False
         version, reached = held.version, int(held.value)
         for reached, spans in islice(self._source.pages(int(held.value), until), PAGES):
-            send_all(self._sender, spans, self.tally)
+            if spans:
+                sender = self._sender = self._sender or self._connect()
+                send_all(sender, spans, self.tally)
             version = self._store.put_checkpoint(CHECKPOINT, str(reached), version)
         return reached < until
 
@@ -100,4 +113,6 @@ class SpanExport:
 
     def close(self) -> None:
         """Give up what is being sent; it is sent again by whoever comes next."""
-        self._sender.close()
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.close()

@@ -107,11 +107,13 @@ def export(world: World, receiver: Receiver) -> Iterator[SpanExport]:
     export.close()
 
 
-def make_export(world: World, url: str) -> SpanExport:
+def make_export(world: World, url: str, timeout: float = 2) -> SpanExport:
     source = SpanSource(
         world.store, world.engine.rules.catalogue, Subjects(world.store, world.engine.rules.aliases), "shop"
     )
-    return SpanExport(world.store, source, OtlpSpanSender(url, timeout=2), world.clock, SETTLING * MINUTE)
+    return SpanExport(
+        world.store, source, lambda: OtlpSpanSender(url, timeout), world.clock, SETTLING * MINUTE
+    )
 
 
 def begin(world: World, export: SpanExport) -> None:
@@ -292,10 +294,9 @@ def test_an_endpoint_that_takes_a_connection_and_says_nothing_costs_its_time_out
 
 
 def test_an_endpoint_that_is_not_there_is_told_and_the_next_turn_tries_again(world: World):
-    export = make_export(world, "http://127.0.0.1:1")
+    export = make_export(world, "http://127.0.0.1:1", timeout=0.2)
     begin(world, export)
     world.clock.advance_to(at(30))
-    export.close()  # so that it does not wait for its second attempt
     turns = Scheduler(lambda: TickReport(more=export.poll()), None, 1.0, what="exporting spans")
     assert turns.run_once() is False
     assert turns.pulse.failures == 1
@@ -335,6 +336,12 @@ def test_the_command_shows_what_it_would_export_and_exports_that(config: Path, r
     assert "6 spans exported" in run(config, "spans", "export").stdout
     assert len({s.span_id for _, s in receiver.spans()}) == 6
     assert "reservation" in run(config, "spans", "export", "--dry-run").stdout
+
+
+def test_the_command_says_when_the_endpoint_takes_nothing(config: Path, receiver: Receiver):
+    receiver.status = 403
+    refused = run(config, "spans", "export")
+    assert (refused.exit_code, "took none of 6 spans; a repeat sends them" in refused.output) == (2, True)
 
 
 def test_the_command_without_an_endpoint_says_where_to_name_one(config: Path, tmp_path: Path):

@@ -135,6 +135,10 @@ def start_schedules(service: Service, stack: ExitStack) -> None:
     ):
         scheduler.start()
         stack.callback(scheduler.stop)
+    if service.spans is not None:
+        stack.callback(
+            service.spans.close
+        )  # first of all: what is being sent to a silent endpoint is not waited for
 
 
 def _following(service: Service, reader: ForeignIndexReader) -> Scheduler:

@@ -60,7 +60,7 @@ class Site:
 
     def export(self) -> None:
         export = SpanExport(
-            self.world.store, self.source, self.endpoint, self.world.clock, settling=5 * MINUTE
+            self.world.store, self.source, lambda: self.endpoint, self.world.clock, settling=5 * MINUTE
         )
         try:
             while export.poll():
