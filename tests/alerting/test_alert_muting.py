@@ -182,7 +182,7 @@ def test_quiet_hours_go_over_midnight_by_the_sites_clock_and_let_critical_pass(
         "to": "08:00",
         "timezone": "Asia/Shanghai",
     }
-    t = timeline(quiet_hours=[quiet], route={"repeat_interval": "52w"})
+    t = timeline(quiet_hours=[quiet], route={"repeat_interval": "52w", "group_interval": "3h"})
     begins = seconds("2026-11-11T22:00:00+08:00")
     t.at(begins - 100, make_signal("early", severity="warning"))
     t.at(begins, make_signal("late", severity="warning"), make_signal("grave"))

@@ -339,7 +339,7 @@ def test_half_characters_from_an_order_reach_the_store_as_question_marks(
 def test_finished_things_are_forgotten_after_the_retention_and_open_ones_are_not(
     timeline: Make, make_signal: Make
 ) -> None:
-    t = timeline(retention="10d")
+    t = timeline(retention="10d", route={"repeat_interval": "2d"})
     t.at(0, make_signal("inc-1"), make_signal("inc-2"))
     t.at(600, make_signal("inc-1", 2, "resolved"))
     t.at(20 * 24 * HOUR)
