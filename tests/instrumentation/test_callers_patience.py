@@ -6,9 +6,12 @@ the claim did not hold, the test would hang and the watch-dog end it.
 
 import errno
 import os
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +193,66 @@ def test_nobody_queues_behind_a_write_that_hangs_and_what_goes_without_is_counte
     transport.ship({"message": "after"}, 1)
     assert transport.losses.snapshot() == {"stalled": 3}
     transport.close(0.1)
+
+
+def test_the_end_of_a_process_waits_for_no_write_that_hangs_and_leaves_the_spool_to_the_next(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "CLOSE_PATIENCE", 0.01)
+    transport = CourierTransport(Spool(tmp_path / "own", MIB), Hole(gate), "hole")
+    transport.ship({"message": "before"}, 1)
+    assert gate.reached.wait(60)
+    writes = Gate()
+    real = os.write
+
+    def hang(fd: int, data: bytes) -> int:
+        if threading.current_thread() is unlucky:
+            writes()
+        return real(fd, data)
+
+    unlucky = threading.Thread(target=lambda: transport.ship({"message": "unlucky"}, 1))
+    monkeypatch.setattr(os, "write", hang)
+    unlucky.start()
+    assert writes.reached.wait(60)
+    try:
+        assert ended(lambda: transport.close(0.0))
+        assert size_of(tmp_path / "own") > 0
+    finally:
+        writes.open()
+        unlucky.join(60)
+
+
+def test_a_signal_handler_that_logs_while_its_thread_wakes_the_sender_does_not_hang(gate: Gate) -> None:
+    """It comes at every place in turn at which the interpreter may let it in, within the log call."""
+    transport = CourierTransport(MemoryQueue(100_000), Hole(gate), "hole")
+    wake: Any = transport._wake  # type: ignore[attr-defined]
+    interrupted = True
+
+    def log_and_be_interrupted(place: int) -> None:
+        nonlocal interrupted
+        passed = 0
+
+        def handler(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal passed
+            passed += 1
+            if passed == place:
+                sys.settrace(None)
+                transport.ship({"message": "from the handler"}, 1)
+            return handler
+
+        sys.settrace(handler)
+        transport.ship({"message": "x"}, 1)
+        sys.settrace(None)
+        interrupted = passed >= place
+
+    for place in count(1):
+        while not wake.empty():
+            wake.get()
+        assert ended(partial(log_and_be_interrupted, place))
+        if not interrupted:
+            break
+    assert place > 20
+    assert set(transport.losses.snapshot()) <= {"reentrant"}
 
 
 # --- turns -----------------------------------------------------------------------------------------------

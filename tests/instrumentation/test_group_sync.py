@@ -121,3 +121,27 @@ def test_a_forked_child_lets_go_without_a_sync(tmp_path: Path):
     sync.wrote(1, fd)
     disk.may_go.set()
     os.close(fd)
+
+
+def test_a_file_that_cannot_be_closed_does_not_end_the_syncs(tmp_path: Path):
+    """On a network disk the close may be what says that the disk is full."""
+    called = threading.Semaphore(0)
+
+    def sync(own: int) -> None:
+        os.close(own)  # so the close that follows fails
+        called.release()
+
+    group, fd = GroupSync(tmp_path, sync), opened(tmp_path / "a")
+    for _ in range(3):
+        group.wrote(1, fd)
+        assert called.acquire(timeout=30)
+    group.close()
+    os.close(fd)
+
+
+def test_the_thread_ends_with_a_spool_that_is_delivered(tmp_path: Path):
+    spool = Spool(tmp_path / "own", 1 << 20)
+    thread = spool._sync._thread
+    spool.close()
+    thread.join(30)
+    assert not thread.is_alive()

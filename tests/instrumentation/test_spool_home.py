@@ -7,6 +7,7 @@ import pytest
 
 from ordertrace_instrumentation import configure, event, shutdown
 from ordertrace_instrumentation.shim import current_shim
+from ordertrace_instrumentation.transports import orphans
 from ordertrace_instrumentation.transports.orphans import Home
 from ordertrace_instrumentation.transports.spool import Spool
 
@@ -66,6 +67,32 @@ def test_the_first_transport_looks_after_those_that_are_no_longer_there(
     leave(Home(tmp_path, "shop", "forward-2", TWO), b"second")
     assert found(Home(tmp_path, "shop", roles[-1], ("none", *roles))) == []
     assert found(Home(tmp_path, "shop", roles[0], roles)) == [b"second"]
+
+
+def test_what_lies_in_the_earlier_layout_by_the_servers_address_is_delivered_too(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "forward-127.0.0.1-24224" / "instance", 10_000)
+    assert spool.append(b"one") == ""
+    spool.abandon()
+    assert found(Home(tmp_path, "shop", "forward-2", TWO)) == []
+    assert found(Home(tmp_path, "shop", "forward", TWO)) == [b"one"]
+
+
+def test_an_orphan_that_cannot_be_read_is_let_go_for_the_next_who_tries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path, "shop", "forward", ONE)
+    leave(home, b"one")
+    orphan = home.adopt()
+    assert orphan is not None
+
+    def unreadable(*_: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(orphans, "read_segment", unreadable)
+        with pytest.raises(OSError, match="Input/output"):
+            orphan.close()
+    assert found(home) == [b"one"]
 
 
 def test_another_services_records_are_not_taken(tmp_path: Path) -> None:

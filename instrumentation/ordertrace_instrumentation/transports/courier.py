@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 import msgpack
@@ -59,7 +60,8 @@ class CourierTransport:
         self._turns = Turns()
         self._sequence = 0
         self._encoder = EntryEncoder()
-        self._wake = threading.Event()
+        # No Event: a signal handler or a finaliser that logs would wait for a lock that its own thread holds.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._closing = threading.Event()
         self._deadline = float("inf")
         self._thread = threading.Thread(target=self._run, name=f"ordertrace-{name}", daemon=True)
@@ -78,13 +80,13 @@ class CourierTransport:
                 self._turns.leave()
         if lost:
             self.losses.count(lost)
-        if not self._wake.is_set():
-            self._wake.set()
+        if self._wake.empty():
+            self._wake.put(None)
 
     def close(self, timeout: float) -> None:
         self._deadline = time.monotonic() + timeout
         self._closing.set()
-        self._wake.set()
+        self._wake.put(None)
         self._thread.join(timeout)
         left = self._queue.close()
         if left:
@@ -114,8 +116,10 @@ class CourierTransport:
                 if self._closing.is_set():
                     return
                 self._closing.wait(LONGEST_PAUSE)
-            self._wake.wait(ADOPT_INTERVAL)
-            self._wake.clear()
+            try:
+                self._wake.get(timeout=ADOPT_INTERVAL)
+            except Empty:
+                pass
             self._closing.wait(LINGER)
 
     def _inherit(self) -> None:

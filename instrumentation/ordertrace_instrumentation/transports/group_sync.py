@@ -4,8 +4,10 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 
 from ordertrace_instrumentation.complaints import complain_once
+from ordertrace_instrumentation.transports.segments import close_quietly
 
 SYNC_INTERVAL = 0.05  # seconds in which writes gather to one fdatasync: what a power cut may cost
 CLOSE_PATIENCE = 0.5  # seconds that the end of a process waits for a disk; the kernel has the records already
@@ -28,7 +30,7 @@ class GroupSync:
         self._sync = sync
         self._then = then
         self.written: dict[int, int] = {}  # since the last sync: segment -> a descriptor of our own
-        self._wake = threading.Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()  # no Event, see `courier`
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ordertrace-sync", daemon=True)
         try:
@@ -44,33 +46,36 @@ class GroupSync:
         """
         if segment not in self.written and not self._closing.is_set():
             self.written[segment] = os.dup(fd)
-            self._wake.set()
+            self._wake.put(None)
 
     def nudge(self) -> None:
         """Let `then` be called soon, though nothing is written."""
         if self._closing.is_set():
             self._then()
-        else:
-            self._wake.set()
+        elif self._wake.empty():
+            self._wake.put(None)
 
     def close(self) -> None:
         """Sync what is left, where the disk takes it soon, and end."""
         if not self._closing.is_set():
-            self._closing.set()
-            self._wake.set()
+            self.end()
             self._thread.join(CLOSE_PATIENCE)
+
+    def end(self) -> None:
+        """The same without waiting for it."""
+        self._closing.set()
+        self._wake.put(None)
 
     def abandon(self) -> None:
         """In a forked child, where the thread is gone: only let go."""
         self._closing = threading.Event()  # the parent's may have been locked at the fork
         self._closing.set()
-        self._each(os.close)
+        self._each(close_quietly)
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._wake.wait()
+            self._wake.get()
             self._closing.wait(SYNC_INTERVAL)
-            self._wake.clear()
             self._sync_all()
             self._then()
         self._sync_all()
@@ -93,7 +98,7 @@ class GroupSync:
         except OSError as error:
             complain_once(f"the spool {self._directory} cannot be synced to disk: {error.strerror}")
         finally:
-            os.close(own)
+            close_quietly(own)  # on a network disk this may be what fails
 
     def _sync_names(self) -> None:
         """A new segment is there after a power cut only once its directory has been synced too."""

@@ -48,9 +48,11 @@ class OrphanSpool:
         remove_segments(self._directory, (s for s in segments_of(self._directory) if s < self._position[0]))
 
     def close(self) -> int:
-        if self.read(1) is None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-        self.abandon()
+        try:
+            if self.read(1) is None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+        finally:
+            self.abandon()
         return 0
 
     def abandon(self) -> None:
@@ -80,7 +82,10 @@ class Home:
         """Take over one spool whose owner is dead; None if there is none."""
         orphan = adopt_spool(self.folder)
         if orphan is None and self.role == self.roles[0]:
-            without = (d for d in folders_in(self._service_folder) if d.name not in self.roles)
+            without = [d for d in folders_in(self._service_folder) if d.name not in self.roles]
+            without += folders_in(
+                self.spool_dir
+            )  # an earlier layout: by the server's address, of all services
             orphan = next((found for d in without if (found := adopt_spool(d)) is not None), None)
         return orphan
 

@@ -15,7 +15,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,7 @@ from ordertrace_instrumentation.transports.vocabulary import Batch
 Drop = Literal["newest", "oldest"]
 
 SEGMENT_BYTES = 4 * 1024 * 1024
+CLOSE_PATIENCE = 0.5  # seconds that the end of a process waits for a caller whose write hangs
 RECOUNT_INTERVAL = 1.0  # seconds between looks at what other spools use of the cap
 
 
@@ -132,14 +134,16 @@ class Spool:
 
     def close(self) -> int:
         """Remove the spool if all of it is delivered, else leave it to whoever adopts it."""
-        with self._lock:
-            if self._position == (self._segment, self._end):
+        with self._held_at_the_end() as held:
+            if held and self._position == (self._segment, self._end):
+                self._sync.end()
                 shutil.rmtree(self._directory, ignore_errors=True)
                 self.abandon()
                 return 0
         self._sync.close()
-        with self._lock:
-            self.abandon()
+        with self._held_at_the_end() as held:
+            if held:
+                self.abandon()
         return 0
 
     def abandon(self) -> None:
@@ -148,6 +152,16 @@ class Spool:
         close_quietly(self._fd)
         close_quietly(self._owner_fd)  # not unlocked: a parent that shares the lock still holds it
         self._fd = self._owner_fd = -1
+
+    @contextmanager
+    def _held_at_the_end(self) -> Generator[bool]:
+        """With the lock, or without it where a write hangs: then the spool is given up with the process."""
+        held = self._lock.acquire(timeout=CLOSE_PATIENCE)
+        try:
+            yield held
+        finally:
+            if held:
+                self._lock.release()
 
     def _make_room(self, needed: int) -> bool:
         """Whether `needed` bytes fit, after dropping what `drop` allows. Under the lock."""
