@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ordertrace_rules.diagnosis.cohort import Case
 from ordertrace_rules.diagnosis.diagnose import diagnose
-from ordertrace_rules.diagnosis.nesting import Nested, nested
+from ordertrace_rules.diagnosis.nesting import CONCURRENT, Nested, nested
 from ordertrace_rules.event import Event
 from ordertrace_rules.times import MILLISECOND, NS
 
@@ -58,6 +58,14 @@ def test_two_calls_in_one_silence_are_counted_from_and_to_each_other():
 
 def test_another_activity_of_the_same_service_is_no_call():
     assert calls(lines("shop", 0, 100), lines("shop", 10, 60, span="other")) == []
+
+
+def test_of_very_many_that_go_on_at_once_the_latest_begun_are_looked_at():
+    many = [lines("shop", n, 9_000 + n, span=str(n)) for n in range(CONCURRENT + 1)]
+    latest = lines("stock", 500, 600)
+    assert told(calls(*many, latest)) == {("shop", "stock", 9_000 - 100)}
+    early = lines("mail", 0, 8_000, span="m")
+    assert told(calls(early, *many, latest)) == {("shop", "stock", 9_000 - 100)}
 
 
 INSTANTS = st.lists(st.integers(0, 40), min_size=1, max_size=5).map(sorted)

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from ordertrace_rules.event import Event
 
+CONCURRENT = (
+    100  # activities that may be the caller, the latest begun of those that go on: it bounds the time
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Nested:
@@ -34,7 +38,7 @@ def nested(activities: Sequence[Sequence[Event]]) -> Iterator[Nested]:
     callees: dict[tuple[int, int], list[int]] = {}  # (activity, its line before the silence) -> those within
     for number, lines in enumerate(activities):
         start, end = times[number][0], times[number][-1]
-        running = [other for other in running if times[other][-1] >= start]
+        running = [other for other in running if times[other][-1] >= start][-CONCURRENT:]
         silences: list[tuple[int, int, int]] = []
         for other in running:
             before = bisect_right(times[other], start) - 1
