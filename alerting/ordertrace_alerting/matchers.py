@@ -25,7 +25,7 @@ def parse_matcher(text: str) -> Matcher:
     if operator in ("=~", "!~"):
         try:
             re.compile(value)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"not a regular expression: {value!r:.80} ({error})") from None
     return Matcher(label, cast(MatchOperator, operator), value)
 

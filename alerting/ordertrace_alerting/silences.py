@@ -13,7 +13,7 @@ from ordertrace_alerting.store import AlertStore
 
 LONGEST = 90 * 86_400 * NS
 _LONGEST_TEXT = 300  # characters
-_MOST_MATCHERS = 20
+_MOST_MATCHERS, _LONGEST_MATCHER = 20, 1_000  # characters
 
 SilenceState = Literal["active", "pending", "ended"]
 SILENCE_STATES: tuple[SilenceState, ...] = ("active", "pending", "ended")
@@ -34,6 +34,8 @@ def silence(
     """
     if not 1 <= len(matchers) <= _MOST_MATCHERS:
         raise BadSilence(f"a silence has from 1 to {_MOST_MATCHERS} matchers: {MATCHER_FIX}")
+    if any(len(text) > _LONGEST_MATCHER for text in matchers):
+        raise BadSilence(f"a matcher has up to {_LONGEST_MATCHER} characters: {MATCHER_FIX}")
     try:
         read = tuple(parse_matcher(text) for text in matchers)
     except ValueError as error:

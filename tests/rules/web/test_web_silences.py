@@ -148,6 +148,8 @@ def test_the_api_begins_lists_and_ends(client) -> None:
     ("changes", "says"),
     [
         ({"matchers": THIS}, "matchers: a list"),
+        ({"matchers": ["a=" + "x" * 1000]}, "up to 1000 characters"),
+        ({"matchers": ["a =~ x{99999999999999999999}"]}, "not a regular expression"),
         ({"matchers": [1]}, "matchers: a list"),
         ({"matchers": None}, "matchers: a list"),
         ({"reason": 7}, "reason: a text"),
