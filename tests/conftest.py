@@ -6,6 +6,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,29 +38,36 @@ if (
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SERVERS = {
-    "/test_web_matrix.py": "web servers",
-    "/test_logger_matrix.py": "loggers",
-    "/test_other_languages.py::test_java": "java",
-    "/test_kafka_messages.py": "kafka",
-    "/test_message_matrix.py::test_an_order_is_followed_through_kafka": "kafka",
-    "/test_rabbitmq_messages.py": "rabbitmq",
-    "/test_message_matrix.py": "rabbitmq",
+SHARED = {
+    "test_kafka_messages.py": "kafka",
+    "test_message_matrix.py::test_an_order_is_followed_through_kafka": "kafka",
+    "test_rabbitmq_messages.py": "rabbitmq",
+    "test_message_matrix.py": "rabbitmq",
 }
-"""Tests for which a worker of pytest-xdist starts or fetches much, by a part of their names: one worker runs all that
-need the same, so that the others need not. (The mark `xdist_group` does nothing under pytest 9.2.)"""
+"""Tests of several files that need the same broker, by how their names begin behind the folder's."""
 
 
-class ByServer(LoadScopeScheduling):
-    """Hands out tests one by one, those of a server together."""
+class Together(LoadScopeScheduling):
+    """Hands pytest-xdist's workers one test at a time, but those together that share what is dear to make: a broker, or
+    the fixtures of a module. (The mark `xdist_group` does nothing under pytest 9.2.)"""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((server for part, server in SERVERS.items() if part in nodeid), nodeid)
+        path, _, _ = nodeid.partition("::")
+        name = nodeid[path.rfind("/") + 1 :]
+        shared = next((broker for begins, broker in SHARED.items() if name.startswith(begins)), "")
+        return shared or (path if _makes_module_fixtures(path) else nodeid)
+
+
+@cache
+def _makes_module_fixtures(path: str) -> bool:
+    file = Path(__file__).parents[1] / path
+    texts = [each.read_text("utf-8") for each in (file, file.with_name("conftest.py")) if each.is_file()]
+    return any('scope="module"' in text for text in texts)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
-    return ByServer(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
