@@ -29,7 +29,6 @@ from ordertrace_alerting.vocabulary import (
 )
 
 API = "https://slack.com/api/"
-MOST_IN_ALL = 12_000  # characters of all sections: the API answers msg_blocks_too_long from about 13,000 on
 _TURNS = frozenset({"resolved", "withdrawn", "reopened"})  # the first message is edited to say it
 _FOR_ALL = frozenset({"reopened", "escalated"})  # shown in the channel too: few follow a thread
 _GONE = frozenset({"thread_not_found", "message_not_found", "cannot_reply_to_message", "invalid_thread_ts"})
@@ -68,7 +67,7 @@ class SlackBotSender:
                 ),
                 signals,
             )
-            for document, signals in documents(notification, self._options.text, MOST_IN_ALL)
+            for document, signals in documents(notification, self._options.text)
         )
 
     def send(self, delivery: Delivery, now: int) -> Result:

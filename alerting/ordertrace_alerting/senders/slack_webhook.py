@@ -28,6 +28,7 @@ from ordertrace_alerting.vocabulary import (
 )
 
 MOST_CHARACTERS = 3_000  # of a section's text
+_MOST_IN_ALL = 12_000  # of all sections: Slack answers msg_blocks_too_long from about 13,000 on
 _MOST_PARTS = 10
 _LATER = frozenset(
     {
@@ -80,14 +81,14 @@ class SlackSender:
 
 
 def documents(
-    notification: Notification, options: TextOptions, limit: int = _MOST_PARTS * MOST_CHARACTERS
+    notification: Notification, options: TextOptions
 ) -> Iterator[tuple[dict[str, Any], tuple[Signal, ...]]]:
-    """The messages that tell `notification`, with sections of at most `limit` characters in all."""
+    """The messages that tell `notification`."""
     for text in chat_texts(
         notification,
         options,
         SLACK,
-        limit,
+        _MOST_IN_ALL,
         utf16_units,
         most_parts=_MOST_PARTS,
         most_each=MOST_CHARACTERS,
