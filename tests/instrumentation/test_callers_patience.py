@@ -246,8 +246,7 @@ def test_a_signal_handler_that_logs_while_its_thread_wakes_the_sender_does_not_h
         interrupted = passed >= place
 
     for place in count(1):
-        while not wake.empty():
-            wake.get()
+        wake.wait(0)
         assert ended(partial(log_and_be_interrupted, place))
         if not interrupted:
             break

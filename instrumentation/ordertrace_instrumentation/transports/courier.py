@@ -5,7 +5,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 import msgpack
@@ -14,6 +13,7 @@ from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_instrumentation.complaints import complain_once
 from ordertrace_instrumentation.losses import Losses
 from ordertrace_instrumentation.record import NS, Record, safe_text
+from ordertrace_instrumentation.transports.bell import Bell
 from ordertrace_instrumentation.transports.turns import Turns
 from ordertrace_instrumentation.transports.vocabulary import Carrier, Queue
 
@@ -60,8 +60,7 @@ class CourierTransport:
         self._turns = Turns()
         self._sequence = 0
         self._encoder = EntryEncoder()
-        # No Event: a signal handler or a finaliser that logs would wait for a lock that its own thread holds.
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._wake = Bell()
         self._closing = threading.Event()
         self._deadline = float("inf")
         self._thread = threading.Thread(target=self._run, name=f"ordertrace-{name}", daemon=True)
@@ -80,13 +79,12 @@ class CourierTransport:
                 self._turns.leave()
         if lost:
             self.losses.count(lost)
-        if self._wake.empty():
-            self._wake.put(None)
+        self._wake.ring()
 
     def close(self, timeout: float) -> None:
         self._deadline = time.monotonic() + timeout
         self._closing.set()
-        self._wake.put(None)
+        self._wake.ring()
         self._thread.join(timeout)
         left = self._queue.close()
         if left:
@@ -116,10 +114,7 @@ class CourierTransport:
                 if self._closing.is_set():
                     return
                 self._closing.wait(LONGEST_PAUSE)
-            try:
-                self._wake.get(timeout=ADOPT_INTERVAL)
-            except Empty:
-                pass
+            self._wake.wait(ADOPT_INTERVAL)
             self._closing.wait(LINGER)
 
     def _inherit(self) -> None:

@@ -4,9 +4,9 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
 
 from ordertrace_instrumentation.complaints import complain_once
+from ordertrace_instrumentation.transports.bell import Bell
 from ordertrace_instrumentation.transports.segments import close_quietly
 
 SYNC_INTERVAL = 0.05  # seconds in which writes gather to one fdatasync: what a power cut may cost
@@ -30,7 +30,7 @@ class GroupSync:
         self._sync = sync
         self._then = then
         self.written: dict[int, int] = {}  # since the last sync: segment -> a descriptor of our own
-        self._wake: SimpleQueue[None] = SimpleQueue()  # no Event, see `courier`
+        self._wake = Bell()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ordertrace-sync", daemon=True)
         try:
@@ -46,14 +46,14 @@ class GroupSync:
         """
         if segment not in self.written and not self._closing.is_set():
             self.written[segment] = os.dup(fd)
-            self._wake.put(None)
+            self._wake.ring()
 
     def nudge(self) -> None:
         """Let `then` be called soon, though nothing is written."""
         if self._closing.is_set():
             self._then()
-        elif self._wake.empty():
-            self._wake.put(None)
+        else:
+            self._wake.ring()
 
     def close(self) -> None:
         """Sync what is left, where the disk takes it soon, and end."""
@@ -64,7 +64,7 @@ class GroupSync:
     def end(self) -> None:
         """The same without waiting for it."""
         self._closing.set()
-        self._wake.put(None)
+        self._wake.ring()
 
     def abandon(self) -> None:
         """In a forked child, where the thread is gone: only let go."""
@@ -74,7 +74,7 @@ class GroupSync:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._wake.get()
+            self._wake.wait()
             self._closing.wait(SYNC_INTERVAL)
             self._sync_all()
             self._then()
