@@ -32,8 +32,8 @@ from ordertrace_rules.rephrase import Rephrase, Rephraser, as_it_is
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.slices import WHOLE, Share
-from ordertrace_rules.span_export import SpanExport, open_sender
-from ordertrace_rules.span_source import SpanSource
+from ordertrace_rules.spans.export import SpanExport, open_sender
+from ordertrace_rules.spans.source import SpanSource
 from ordertrace_rules.stores.elasticsearch.alerts import ElasticsearchAlertStore
 from ordertrace_rules.stores.elasticsearch.cluster import connect
 from ordertrace_rules.stores.opening import open_cluster, open_store

@@ -13,7 +13,7 @@ from ordertrace_rules.catalogue import load_catalogue
 from ordertrace_rules.event import Event
 from ordertrace_rules.finished import finished, with_known_since
 from ordertrace_rules.journey import fold
-from ordertrace_rules.journey_spans import JourneySpan, span_id_of, spans_of
+from ordertrace_rules.spans.journey_spans import JourneySpan, span_id_of, spans_of
 from ordertrace_rules.times import HOUR, MINUTE
 from ordertrace_rules.vocabulary import Journey, Process
 from tests.rules.conftest import at, make_event

@@ -28,9 +28,9 @@ from ordertrace_rules.intake.otlp import otlp_blueprint
 from ordertrace_rules.scheduler import Scheduler
 from ordertrace_rules.service import open_service
 from ordertrace_rules.settings import load_settings
-from ordertrace_rules.span_export import CHECKPOINT, SpanExport, SpansNotTaken
-from ordertrace_rules.span_sender import OtlpSpanSender
-from ordertrace_rules.span_source import SpanSource
+from ordertrace_rules.spans.export import CHECKPOINT, SpanExport, SpansNotTaken
+from ordertrace_rules.spans.sender import OtlpSpanSender
+from ordertrace_rules.spans.source import SpanSource
 from ordertrace_rules.stores.memory import MemoryStore
 from ordertrace_rules.subjects import Subjects
 from ordertrace_rules.times import MINUTE, NS

@@ -24,8 +24,8 @@ from ordertrace_rules.scheduler import LEASES, Lease, Scheduler
 from ordertrace_rules.service import Service, open_service
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.slices import Share
-from ordertrace_rules.span_export import CHECKPOINT as SPANS
-from ordertrace_rules.span_export import SpanExport
+from ordertrace_rules.spans.export import CHECKPOINT as SPANS
+from ordertrace_rules.spans.export import SpanExport
 from ordertrace_rules.stores.elasticsearch.store import ElasticsearchStore
 from ordertrace_rules.stores.sqlite import SqliteStore
 from ordertrace_rules.times import NS

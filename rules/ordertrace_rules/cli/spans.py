@@ -11,9 +11,9 @@ from rich.text import Text
 
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console
-from ordertrace_rules.journey_spans import JourneySpan
 from ordertrace_rules.rendering.plain import plain
-from ordertrace_rules.span_export import SpanTally, open_sender, send_all
+from ordertrace_rules.spans.export import SpanTally, open_sender, send_all
+from ordertrace_rules.spans.journey_spans import JourneySpan
 from ordertrace_rules.times import MILLISECOND, NS, format_instant
 from ordertrace_rules.web.language import duration_text
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from ordertrace_instrumentation import vocabulary as ecs
-from ordertrace_rules.journey_spans import SCOPE
+from ordertrace_rules.spans.journey_spans import SCOPE
 from ordertrace_rules.times import format_instant
 
 Object = Mapping[str, Any]

@@ -15,7 +15,7 @@ from ordertrace_alerting.tally import BUCKETS
 from ordertrace_rules.clocks import known_differences
 from ordertrace_rules.scheduler import Pulse
 from ordertrace_rules.service import Service
-from ordertrace_rules.span_export import SpanTally
+from ordertrace_rules.spans.export import SpanTally
 from ordertrace_rules.times import NS
 
 SHOWN_STATES = ("open", "acknowledged")

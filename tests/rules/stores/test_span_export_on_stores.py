@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from ordertrace_rules.aliases import Aliases
 from ordertrace_rules.engine import Engine
-from ordertrace_rules.journey_spans import JourneySpan
 from ordertrace_rules.slices import Share
-from ordertrace_rules.span_export import CHECKPOINT, SpanExport, SpansNotTaken
-from ordertrace_rules.span_source import SpanSource
+from ordertrace_rules.spans.export import CHECKPOINT, SpanExport, SpansNotTaken
+from ordertrace_rules.spans.journey_spans import JourneySpan
+from ordertrace_rules.spans.source import SpanSource
 from ordertrace_rules.stores.memory import MemoryStore
 from ordertrace_rules.stores.protocol import Store
 from ordertrace_rules.subjects import Subjects

@@ -14,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from ordertrace_instrumentation import vocabulary as ecs
-from ordertrace_rules.journey_spans import SCOPE, JourneySpan
+from ordertrace_rules.spans.journey_spans import SCOPE, JourneySpan
 
 PATH = "/v1/traces"
 TIMEOUT = 10.0  # seconds, for a batch with all its attempts

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from ordertrace_instrumentation import vocabulary as ecs
 from ordertrace_rules.catalogue import Catalogue
 from ordertrace_rules.event import Event
-from ordertrace_rules.journey_spans import JourneySpan, spans_of
+from ordertrace_rules.spans.journey_spans import JourneySpan, spans_of
 from ordertrace_rules.stores.protocol import Store
 from ordertrace_rules.subjects import Subjects
 from ordertrace_rules.vocabulary import Journey

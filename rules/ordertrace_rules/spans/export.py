@@ -13,8 +13,8 @@ from typing import Protocol
 
 from ordertrace_rules.clock import Clock
 from ordertrace_rules.errors import OrdertraceError
-from ordertrace_rules.journey_spans import JourneySpan
-from ordertrace_rules.span_source import SpanSource
+from ordertrace_rules.spans.journey_spans import JourneySpan
+from ordertrace_rules.spans.source import SpanSource
 from ordertrace_rules.stores.protocol import Store
 from ordertrace_rules.times import NS
 
@@ -40,7 +40,7 @@ class SpanSender(Protocol):
 
 def open_sender(url: str) -> SpanSender:
     """What sends to an OTLP endpoint."""
-    module = importlib.import_module("ordertrace_rules.span_sender")  # only here: it is slow to load
+    module = importlib.import_module("ordertrace_rules.spans.sender")  # only here: it is slow to load
     sender: SpanSender = module.OtlpSpanSender(url)
     return sender
 
