@@ -157,6 +157,21 @@ def test_a_new_version_adds_its_fields_and_keeps_what_is_stored(
     assert index["mappings"]["properties"]["added"] == {"type": "long"}
 
 
+def test_the_service_begins_on_no_index_of_an_earlier_version(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What such an index does not map is stored and never found, and nobody would be told."""
+    site.install()
+    cluster = Cluster(site.client, site.namespace)
+    monkeypatch.setattr(cluster, "events", site.stream)
+    cluster.require_setup()
+    monkeypatch.setattr(templates, "VERSION", templates.VERSION + 1)
+    with pytest.raises(StoreUnavailable, match=r"journeys.* of an earlier version.*`ordertrace setup"):
+        cluster.require_setup()
+    site.install()
+    cluster.require_setup()
+
+
 def test_another_retention_is_an_upgrade(site: Site) -> None:
     site.install(90 * DAY)
     assert site.states(30 * DAY)[templates.TEMPLATE] == "older"
@@ -462,6 +477,7 @@ CALLS: dict[str, str] = {  # of the running service, by the client's method; "" 
     "delete_by_query": "write",
     "indices.refresh": "maintenance",
     "indices.exists": "view_index_metadata",
+    "indices.get_mapping": "view_index_metadata",
     "indices.stats": "monitor",
     "indices.resolve_index": "view_index_metadata",
 }

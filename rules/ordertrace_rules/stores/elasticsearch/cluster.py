@@ -21,6 +21,7 @@ from ordertrace_rules.errors import Conflict, StoreUnavailable
 from ordertrace_rules.settings import Settings
 from ordertrace_rules.stores.codec import DocumentError
 from ordertrace_rules.stores.database import chunks, plain
+from ordertrace_rules.stores.elasticsearch import templates
 from ordertrace_rules.stores.elasticsearch.indices import KINDS, event_stream, index_name
 from ordertrace_rules.stores.elasticsearch.refusals import has_lost_its_context, reason_of, said
 
@@ -118,13 +119,21 @@ class Cluster:
         return index_name(kind, self.namespace)
 
     def require_setup(self, pauses: Sequence[float] = PAUSES) -> None:
-        """Raises StoreUnavailable where the stream or an index is not there."""
-        names = [self.events, *(self.index(kind) for kind in KINDS)]
+        """Raises StoreUnavailable where the stream or an index is not there, or lacks fields that are searched."""
+        indices = [self.index(kind) for kind in KINDS]
+        names = [self.events, *indices]
         missing = [n for n in names if not self.ask(lambda n=n: self.client.indices.exists(index=n), pauses)]
         if missing:
             raise StoreUnavailable(
                 f"Elasticsearch at {self.place} has no {', '.join(missing)}: run `ordertrace setup elasticsearch`, "
                 "or set es_namespace (ORDERTRACE_ES_NAMESPACE) to the one that was set up"
+            )
+        found = self.ask(lambda: self.client.indices.get_mapping(index=indices), pauses)
+        older = [n for n in indices if _made_by(found[n]) < templates.VERSION]
+        if older:
+            raise StoreUnavailable(
+                f"Elasticsearch at {self.place} has {', '.join(older)} of an earlier version, in which not all of "
+                "this one's fields are found: run `ordertrace setup elasticsearch`"
             )
 
     # reading ------------------------------------------------------------------------------------------
@@ -378,6 +387,11 @@ def _operation(document: Write) -> tuple[Body, Mapping[str, Any]]:
     seq_no, _, term = document.version.partition(".")
     action = {"_id": document.id, "if_seq_no": int(seq_no), "if_primary_term": int(term)}
     return {"index": action}, document.source
+
+
+def _made_by(index: Mapping[str, Any]) -> int:
+    """The version of what set an index up, or upgraded it."""
+    return int(index["mappings"].get("_meta", {}).get("version", 0))
 
 
 def _may_match(version: str | None) -> bool:
