@@ -110,3 +110,15 @@ def test_what_a_person_wrote_cannot_drive_the_terminal(run: Run) -> None:
     assert refused.exit_code == 2
     run("silence", "add", "owner=[bold]x", "--for", "1h", "--reason", "[red]y[/red]")
     assert "[red]y[/red]" in run("silence", "list").output
+
+
+@pytest.mark.parametrize("asked", [["list"], ["add", "owner=wms", "--for", "1h", "--reason", "x"]])
+def test_a_file_that_is_no_store_is_named_with_the_way_out(
+    run: Run, tmp_path: Path, asked: list[str]
+) -> None:
+    (tmp_path / "x.db").write_text("a letter\n" * 200)
+    said = run("silence", *asked)
+    assert said.exit_code == 2
+    assert said.output.startswith(
+        f"ordertrace: the store {tmp_path}/x.db does not answer: the file is no SQLite"
+    )

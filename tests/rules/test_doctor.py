@@ -151,3 +151,11 @@ def test_a_port_in_use_says_what_to_do(here: Path):
     assert "Choose another port with --port" in output
     assert "Traceback" not in output
     assert not (here / "ordertrace.db").exists()
+
+
+def test_a_ready_file_that_cannot_be_written_ends_the_service_with_its_name(here: Path):
+    process = started(here, "--port", "0", "--ready-file", "missing/ready")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, output
+    assert "missing/ready.new: No such file or directory" in output
+    assert "Traceback" not in output

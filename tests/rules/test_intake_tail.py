@@ -271,3 +271,20 @@ def test_whatever_happens_to_the_file_every_line_is_stored_once_and_in_order(
             tail.poll()
     assert numbers(store) == list(range(1, written + 1))
     assert store.repeats == 0
+
+
+def test_a_path_that_cannot_be_opened_is_complained_of_once(
+    tmp_path: Path, store: CountingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "wms.log"
+    folder.mkdir()
+    tail = tail_of(folder, store)
+    for _ in range(3):
+        tail.poll()
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{folder} cannot be read, and is tried again: Is a directory"
+    ]
+    folder.rmdir()
+    write(folder, 1)
+    tail.poll()
+    assert numbers(store) == [1]

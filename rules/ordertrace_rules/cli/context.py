@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from ordertrace_rules.errors import Conflict
 from ordertrace_rules.intake.intake import Intake
 from ordertrace_rules.service import Service, open_alert_store, open_service, site_catalogue, site_intake
 from ordertrace_rules.settings import Settings, load_settings
+from ordertrace_rules.stores.database import answering
 from ordertrace_rules.stores.opening import OpenStore, open_store, require_store
 from ordertrace_rules.stores.protocol import Store
 
@@ -56,13 +57,10 @@ class Context:
 
     @contextmanager
     def open_alerts(self) -> Generator[AlertStore]:
-        """The outbox. Raises StoreUnavailable where there is no store yet."""
+        """The outbox. Raises StoreUnavailable where there is no store yet, or where it takes nothing."""
         require_store(self.settings)
-        store = open_alert_store(self.settings)
-        try:
+        with answering(self.settings.sqlite_path), closing(open_alert_store(self.settings)) as store:
             yield store
-        finally:
-            store.close()
 
     @contextmanager
     def open_service(self) -> Generator[Service]:

@@ -41,7 +41,7 @@ Shell completion: eval "$(_ORDERTRACE_COMPLETE=bash_source ordertrace)"   (or zs
 
 
 class Commands(click.Group):
-    """Turns our own errors into one clear message and exit code 2, never a traceback."""
+    """Turns our own errors, and those of files, into one clear message and exit code 2, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -55,6 +55,12 @@ class Commands(click.Group):
             sys.exit(2)
         except OrdertraceError as error:
             click.echo(f"ordertrace: {error}", err=True)
+            sys.exit(2)
+        except OSError as error:
+            if error.filename is None:  # such as a pipe that its reader closed, which click knows
+                raise
+            why = f"{error.filename}: {error.strerror}; check the path and its permissions"
+            click.echo(f"ordertrace: {why}", err=True)
             sys.exit(2)
 
 

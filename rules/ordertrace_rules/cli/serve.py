@@ -1,5 +1,6 @@
 """`ordertrace serve`: the rules service, with its intake, its schedule, its pages and its deliveries."""
 
+import errno
 import json
 import logging
 import signal
@@ -223,10 +224,13 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
-        raise OrdertraceError(
-            f"cannot listen on {host}:{port} ({error.strerror}); is another ordertrace running? "
-            "Choose another port with --port, 0 for a free one"
-        ) from None
+        if error.errno == errno.EADDRINUSE:
+            why = "is another ordertrace running? Choose another port with --port, 0 for a free one"
+        elif error.errno == errno.EACCES:
+            why = "ports below 1024 are the system's: choose another with --port"
+        else:
+            why = "give an address of this machine with --host"
+        raise OrdertraceError(f"cannot listen on {host}:{port} ({error.strerror}); {why}") from None
     return listener
 
 

@@ -93,6 +93,7 @@ class FileTail:
         self._position = Position()
         self._version: Version | None = None
         self._loaded = False
+        self._refusal = ""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -203,12 +204,16 @@ class FileTail:
 
     def _open(self, path: Path) -> RawIOBase | None:
         try:
-            return path.open("rb", buffering=0)  # a buffer would show what was there before a truncation
+            file = path.open("rb", buffering=0)  # a buffer would show what was there before a truncation
         except FileNotFoundError:
             return None
         except OSError as error:
-            logger.warning("%s cannot be read: %s", path, error.strerror)
+            if str(error) != self._refusal:  # said once, not with every look at it
+                logger.warning("%s cannot be read, and is tried again: %s", path, error.strerror)
+            self._refusal = str(error)
             return None
+        self._refusal = ""
+        return file
 
     def _load(self) -> None:
         found = self._checkpoints.checkpoint(self.checkpoint_name)

@@ -119,7 +119,11 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _refuse_to_overwrite(goal: Path, force: bool) -> None:
-    if goal.exists() and not force:
+    try:
+        there = goal.exists()
+    except OSError as error:
+        raise StoreUnavailable(f"{goal} cannot be written: {error.strerror}") from error
+    if there and not force:
         raise BackupRefused(f"{goal} is there already: give --force to replace it")
 
 

@@ -195,3 +195,9 @@ def test_the_expire_command_says_what_is_wrong(config: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("command", ["backup", "restore", "expire", "info"])
 def test_each_command_shows_an_example(config: Path, command: str) -> None:
     assert f"ordertrace store {command}" in run(config, [command, "--help"]).output
+
+
+def test_a_goal_that_cannot_be_looked_at_is_named(tmp_path: Path) -> None:
+    filled(tmp_path / "store.db", 1).close()
+    with pytest.raises(StoreUnavailable, match="xxx cannot be written: File name too long"):
+        back_up(tmp_path / "store.db", tmp_path / ("x" * 300))
