@@ -8,7 +8,7 @@ from typing import Literal
 from ordertrace_alerting.durations import NS, format_duration
 from ordertrace_alerting.errors import BadSilence, UnknownSilence
 from ordertrace_alerting.matchers import MATCHER_FIX, all_match, parse_matcher
-from ordertrace_alerting.policy import Silence
+from ordertrace_alerting.policy import Matcher, Silence
 from ordertrace_alerting.store import AlertStore
 
 LONGEST = 90 * 86_400 * NS
@@ -17,6 +17,21 @@ _MOST_MATCHERS, _LONGEST_MATCHER = 20, 1_000  # characters
 
 SilenceState = Literal["active", "pending", "ended"]
 SILENCE_STATES: tuple[SilenceState, ...] = ("active", "pending", "ended")
+
+
+def read_matchers(matchers: Sequence[str]) -> tuple[Matcher, ...]:
+    """Those of a silence. Raises BadSilence with what is wrong, and the way out."""
+    if not 1 <= len(matchers) <= _MOST_MATCHERS:
+        raise BadSilence(f"a silence has from 1 to {_MOST_MATCHERS} matchers: {MATCHER_FIX}")
+    if any(len(text) > _LONGEST_MATCHER for text in matchers):
+        raise BadSilence(f"a matcher has up to {_LONGEST_MATCHER} characters: {MATCHER_FIX}")
+    try:
+        read = tuple(parse_matcher(text) for text in matchers)
+    except ValueError as error:
+        raise BadSilence(f"{error}: {MATCHER_FIX}") from None
+    if all(matcher.operator in ("!=", "!~") for matcher in read):
+        raise BadSilence('these matchers silence nearly everything: add one with "=" or "=~"')
+    return read
 
 
 def silence(
@@ -32,16 +47,7 @@ def silence(
 
     Raises BadSilence with what is wrong, and the way out.
     """
-    if not 1 <= len(matchers) <= _MOST_MATCHERS:
-        raise BadSilence(f"a silence has from 1 to {_MOST_MATCHERS} matchers: {MATCHER_FIX}")
-    if any(len(text) > _LONGEST_MATCHER for text in matchers):
-        raise BadSilence(f"a matcher has up to {_LONGEST_MATCHER} characters: {MATCHER_FIX}")
-    try:
-        read = tuple(parse_matcher(text) for text in matchers)
-    except ValueError as error:
-        raise BadSilence(f"{error}: {MATCHER_FIX}") from None
-    if all(matcher.operator in ("!=", "!~") for matcher in read):
-        raise BadSilence('these matchers silence nearly everything: add one with "=" or "=~"')
+    read = read_matchers(matchers)
     for name, text in (("author", author), ("reason", reason)):
         if not text.strip() or len(text) > _LONGEST_TEXT or not text.isprintable():
             raise BadSilence(f"{name}: say it in one line of 1 to {_LONGEST_TEXT} characters")

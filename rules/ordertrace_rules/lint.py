@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from ordertrace_rules.alert_labels import doubts_of_labels
 from ordertrace_rules.drafts import Drafts, check_together, files_in, kind_of, known_actions, read_drafts
 from ordertrace_rules.errors import ConfigError, Problem
 from ordertrace_rules.fields import nearest
@@ -56,6 +57,7 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
     drafts = _drafts(rules, settings)
     problems += _problems_in(drafts, rules)
     problems += [problem for config in configs for problem in _off_and_unknown(config, rules)]
+    problems += [problem for config in configs for problem in doubts_of_labels(config)]
     known = known_actions(drafts)
     problems += [problem for document in mappings for problem in doubts_of(document, known)]
     return Linted(tuple(files), tuple(sorted(problems, key=lambda p: (p.file, p.line))))

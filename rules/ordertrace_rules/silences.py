@@ -6,8 +6,9 @@ from typing import Any
 
 from ordertrace_alerting.errors import BadSilence
 from ordertrace_alerting.policy import Silence
-from ordertrace_alerting.silences import silence, state_of
+from ordertrace_alerting.silences import read_matchers, silence, state_of
 from ordertrace_alerting.store import AlertStore
+from ordertrace_rules.alert_labels import doubt_of_label
 from ordertrace_rules.times import MINUTE, format_instant, parse_duration, parse_instant
 
 
@@ -37,6 +38,10 @@ def begin_silence(store: AlertStore, asked: SilenceAsked, now: int) -> Silence:
             duration = parse_duration(asked.lasts)
         except ValueError as error:
             raise BadSilence(f"{error}; write it like 30m, 2h or 3d") from None
+    for matcher in read_matchers(asked.matchers):
+        said, fix = doubt_of_label(matcher.label)
+        if said:
+            raise BadSilence(f"{said}, so this would silence nothing: {fix}")
     return silence(store, asked.matchers, asked.author, asked.reason, duration, now, starts_at)
 
 

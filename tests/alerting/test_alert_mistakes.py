@@ -1,5 +1,6 @@
 """One mistake a file in what says when and to whom: where it is, what is said, and the way out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,51 @@ def test_check_takes_an_incident_of_the_store_too(tmp_path: Path) -> None:
     assert "reaches: b\n" in shown.output
     assert "there is no incident 'x-9'" in run(path, "check", "--incident", "x-9").output
     assert run(path, "check", "owner=wms", "--incident", "paid_not_reserved-1").exit_code == 2
+
+
+def test_a_misspelt_label_is_found_wherever_labels_stand(tmp_path: Path) -> None:
+    path = tmp_path / "ordertrace.yaml"
+    path.write_text(
+        f"alerting:\n{RECEIVERS}"
+        "  route:\n    receiver: a\n    group_by: [playbok]\n"
+        "    routes: [{receiver: b, matchers: ['sevrity = critical']}]\n"
+        "  inhibit: [{sources: [owner=wms], targets: [certanty=unverified], equal: [ownr]}]\n"
+    )
+    for said in (run(path, "check").output, CliRunner().invoke(ordertrace, ["lint", str(path)]).output):
+        for misspelt, meant in (
+            ("playbok", "playbook"),
+            ("sevrity", "severity"),
+            ("certanty", "certainty"),
+            ("ownr", "owner"),
+        ):
+            assert f"nothing has the label “{misspelt}”" in said
+            assert f"did you mean “{meant}”?" in said
+        assert "4 problems" in said
+    path.write_text(f"alerting:\n{RECEIVERS}  route: {{receiver: a}}\n")
+    assert "did you mean “severity”?" in run(path, "check", "sevrity=critical").output
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"explained_by": "logs_missing-1"}, "nobody was told yet: logs_missing-1 explains it"),
+        (
+            {"certainty": "unverified"},
+            "nobody was told yet: it is unverified; it is told once it is firm, at the",
+        ),
+        ({"announced": True, "explained_by": "logs_missing-1"}, ""),
+        ({"state": "resolved", "explained_by": "logs_missing-1"}, ""),
+    ],
+)
+def test_check_says_why_nobody_was_told_of_an_incident(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    path = tmp_path / "ordertrace.yaml"
+    path.write_text(f"sqlite_path: {tmp_path / 'x.db'}\nalerting:\n{RECEIVERS}  route: {{receiver: a}}\n")
+    store = SqliteStore(tmp_path / "x.db")
+    known = Incident("paid_not_reserved-1", "paid_not_reserved", 1, "", 1, "critical", "open", "firm", 1, 1)
+    store.put_incident(replace(known, **changes), None)
+    store.close()
+    shown = run(path, "check", "--incident", "paid_not_reserved-1").output
+    assert says in shown
+    assert ("nobody was told yet" in shown) is bool(says)

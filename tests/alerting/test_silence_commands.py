@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ordertrace_alerting import SqliteAlertStore
 from ordertrace_rules.cli.main import ordertrace
+from ordertrace_rules.stores.sqlite import SqliteStore
+from ordertrace_rules.vocabulary import Incident
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    SqliteAlertStore(tmp_path / "x.db").close()
+    SqliteStore(tmp_path / "x.db").close()
     path = tmp_path / "ordertrace.yaml"
     path.write_text(f"sqlite_path: {tmp_path / 'x.db'}\n", encoding="utf-8")
 
@@ -122,3 +123,25 @@ def test_a_file_that_is_no_store_is_named_with_the_way_out(
     assert said.output.startswith(
         f"ordertrace: the store {tmp_path}/x.db does not answer: the file is no SQLite"
     )
+
+
+def test_it_says_which_open_incidents_it_fits(run: Run, tmp_path: Path) -> None:
+    ask = ("--for", "1h", "--reason", "x")
+    assert run("silence", "add", "owner=wms", *ask).output.endswith("No incident is open now.\n")
+    store = SqliteStore(tmp_path / "x.db")
+    opened = Incident("paid_not_reserved-1", "paid_not_reserved", 1, "", 1, "critical", "open", "firm", 1, 1)
+    store.put_incident(opened, None)
+    store.close()
+    fits = run("silence", "add", "owner=inventory", *ask)
+    assert fits.output.endswith("It fits paid_not_reserved-1.\n")
+    misspelt = run("silence", "add", "playbook=paid_not_resrved", *ask)
+    assert misspelt.output.endswith("It fits none of the 1 open incidents.\n")
+
+
+def test_a_label_that_nothing_has_is_refused_with_the_one_that_was_meant(run: Run) -> None:
+    refused = run("silence", "add", "ownr=wms", "--for", "1h", "--reason", "x")
+    assert refused.exit_code == 2
+    assert (
+        "nothing has the label “ownr”, so this would silence nothing: did you mean “owner”?" in refused.output
+    )
+    assert ids(run) == []

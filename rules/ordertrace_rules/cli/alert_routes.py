@@ -14,10 +14,14 @@ from ordertrace_alerting.muting import Hold, Mutes
 from ordertrace_alerting.policy import AlertingConfig, Route
 from ordertrace_alerting.routing import matching_routes
 from ordertrace_alerting.vocabulary import Signal
+from ordertrace_rules.alert_labels import doubt_of_label, doubts_of_labels
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_option
+from ordertrace_rules.errors import ConfigError
 from ordertrace_rules.relay import signal_labels
+from ordertrace_rules.service import engine_rules
 from ordertrace_rules.stores.opening import require_store
+from ordertrace_rules.vocabulary import Incident
 
 
 @click.group()
@@ -26,7 +30,7 @@ def routes() -> None:
 
 
 @routes.command("show")
-@click.argument("labels", nargs=-1, metavar="LABEL=VALUE…")
+@click.argument("labels", nargs=-1, metavar="[LABEL=VALUE…]")
 @output_option
 @click.pass_obj
 def show_routes(context: Context, labels: tuple[str, ...], output: str) -> None:
@@ -48,7 +52,7 @@ def show_routes(context: Context, labels: tuple[str, ...], output: str) -> None:
 
 
 @click.command()
-@click.argument("labels", nargs=-1, metavar="LABEL=VALUE…")
+@click.argument("labels", nargs=-1, metavar="[LABEL=VALUE…]")
 @click.option("--incident", "incident_id", help="An incident of the store, in place of labels.")
 @click.pass_obj
 def check(context: Context, labels: tuple[str, ...], incident_id: str | None) -> None:
@@ -65,7 +69,10 @@ def check(context: Context, labels: tuple[str, ...], incident_id: str | None) ->
     if incident_id and labels:
         raise click.UsageError("give labels, or an incident that has its own")
     config = alerting_config(context.settings.alerting)
-    labels = _labels_of(context, incident_id) if incident_id else labels
+    if doubts := list(doubts_of_labels(context.settings)):
+        raise ConfigError(doubts)
+    incident = _incident_of(context, incident_id) if incident_id else None
+    labels = _labels_of(context, incident) if incident else labels
     for line in _summary(config):
         click.echo(line)
     click.echo()
@@ -76,6 +83,8 @@ def check(context: Context, labels: tuple[str, ...], incident_id: str | None) ->
         return
     click.echo(f"\nAn incident with {' '.join(labels)}")
     click.echo(f"  reaches: {_reached(config, signal)}")
+    if incident and (why := _untold(context, incident)):
+        click.echo(f"  nobody was told yet: {why}")
     for rung in dict.fromkeys(rung for route in taken for rung in route.escalation):
         click.echo(f"  not acknowledged for {format_duration(rung.after)}: {', '.join(rung.receivers)}")
     hold = _held(context, config, signal)
@@ -83,8 +92,7 @@ def check(context: Context, labels: tuple[str, ...], incident_id: str | None) ->
         click.echo(f"  waits now: {hold.why}")
 
 
-def _labels_of(context: Context, incident_id: str) -> tuple[str, ...]:
-    """The labels that an incident of the store has now, as LABEL=VALUE."""
+def _incident_of(context: Context, incident_id: str) -> Incident:
     require_store(context.settings)
     with context.open_store() as opened:
         held = opened.store.incident(incident_id)
@@ -92,17 +100,38 @@ def _labels_of(context: Context, incident_id: str) -> tuple[str, ...]:
         raise click.ClickException(
             f"there is no incident {incident_id!r}; `ordertrace incidents` lists those there are"
         )
+    return held.value
+
+
+def _labels_of(context: Context, incident: Incident) -> tuple[str, ...]:
+    """The labels that an incident has now, as LABEL=VALUE."""
     playbooks = {playbook.id: playbook for playbook in context.catalogue.playbooks}
-    playbook = playbooks.get(held.value.playbook)
-    named = signal_labels(held.value, playbook.owner if playbook else "")
+    playbook = playbooks.get(incident.playbook)
+    named = signal_labels(incident, playbook.owner if playbook else "")
     return tuple(f"{name}={value}" for name, value in named.items())
+
+
+def _untold(context: Context, incident: Incident) -> str:
+    """Why the rules have not announced an open incident; empty where they have."""
+    if incident.announced or not incident.is_open:
+        return ""
+    if incident.explained_by:
+        return f"{incident.explained_by} explains it; it is told if it outlasts that"
+    if incident.certainty == "firm":
+        return "the next tick does it"
+    patience = format_duration(engine_rules(context.settings, context.catalogue).incidents.patience)
+    return f"it is unverified; it is told once it is firm, at the latest {patience} after it was detected"
 
 
 def _incident(labels: Sequence[str]) -> Signal:
     """An incident with these labels, given as LABEL=VALUE."""
     for text in labels:
-        if not text.partition("=")[0] or "=" not in text:
+        label = text.partition("=")[0]
+        if not label or "=" not in text:
             raise click.BadParameter(f"{text!r} is not LABEL=VALUE, such as severity=critical")
+        said, fix = doubt_of_label(label)
+        if said:
+            raise click.BadParameter(f"{said}: {fix}")
     given = {name: value for name, _, value in (text.partition("=") for text in labels)}
     incident = given.get("incident", "")
     return Signal(f"{incident}:1", incident, 1, "opened", "firing", time.time_ns(), given, {}, {})

@@ -9,12 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ordertrace_alerting.errors import AlertingError
+from ordertrace_alerting.matchers import all_match
+from ordertrace_alerting.policy import Silence
 from ordertrace_alerting.senders.characters import one_line
 from ordertrace_alerting.silences import expire, state_of
 from ordertrace_rules.cli.context import Context
 from ordertrace_rules.cli.output import output_console, output_option
+from ordertrace_rules.relay import signal_labels
 from ordertrace_rules.silences import SilenceAsked, begin_silence, silence_document
 from ordertrace_rules.times import NS, format_instant
+
+_SHOWN = 10  # incidents that are named
 
 
 @click.group()
@@ -61,6 +66,7 @@ def add(
     else:
         begins = f"from {format_instant(made.starts_at)} " if starts else ""
         click.echo(f"Silence {made.id} holds {begins}until {format_instant(made.ends_at)}.")
+        click.echo(_what_it_fits(context, made))
 
 
 @silence.command("list")
@@ -80,7 +86,7 @@ def list_silences(context: Context, output: str) -> None:
         rows = [silence_document(s, now) for s in found]
         click.echo(json.dumps({"silences": rows}, ensure_ascii=False, indent=2))
         return
-    table = Table(title=f"{len(found)} silences", title_justify="left")
+    table = Table(title=f"{len(found)} silence{'s' if len(found) != 1 else ''}", title_justify="left")
     for heading in ("id", "state", "what", "from", "until", "author", "reason"):
         table.add_column(heading)
     for s in found:
@@ -107,3 +113,19 @@ def end(context: Context, silence_id: str) -> None:
         except AlertingError as error:
             raise click.ClickException(str(error)) from None
     click.echo(f"Silence {ended.id} is over.")
+
+
+def _what_it_fits(context: Context, made: Silence) -> str:
+    """The open incidents that it means, so that a misspelt value is seen at once."""
+    owners = {playbook.id: playbook.owner for playbook in context.catalogue.playbooks}
+    with context.open_store() as opened:
+        found = [held.value for held in opened.store.incidents_open()]
+    fitting = [
+        each.id
+        for each in found
+        if all_match(made.matchers, signal_labels(each, owners.get(each.playbook, "")))
+    ]
+    if not fitting:
+        return f"It fits none of the {len(found)} open incidents." if found else "No incident is open now."
+    more = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
+    return f"It fits {', '.join(fitting[:_SHOWN])}{more}."
