@@ -58,6 +58,7 @@ class Courier:
         self._busy: dict[str, threading.Thread] = {}
         self._results: list[str] = []
         self._lock = threading.Lock()
+        self._closing = threading.Event()
 
     @property
     def sending(self) -> int:
@@ -90,10 +91,17 @@ class Courier:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
+    def close(self, seconds: float) -> None:
+        """Wait for the messages under way, and begin no other: the end would cut it off before its record."""
+        self._closing.set()
+        self.wait(seconds)
+
     def _send_to(self, target: str) -> None:
         """Send what is due to one target, one by one, until it asks for patience."""
         try:
             for _ in range(_MESSAGES_PER_TARGET):
+                if self._closing.is_set():
+                    return
                 due = self._store.deliveries_due(target, self._now(), limit=1)
                 if not due or not self._admitted(target):
                     return

@@ -136,8 +136,9 @@ class Pipeline:
         return resend(self.store, key, self._now())
 
     def close(self, timeout: float = 5.0) -> None:
-        """Wait up to `timeout` seconds for the sends under way. What is left is sent again after its claim."""
-        self._courier.wait(timeout)
+        """Wait up to `timeout` seconds for the sends under way. What is left is sent again after its claim; what was
+        not begun waits for the next pipeline."""
+        self._courier.close(timeout)
         if self._dead_man is not None:
             self._dead_man.close(timeout)
 

@@ -291,6 +291,32 @@ def test_a_target_that_hangs_delays_no_other_and_is_not_called_twice(make_signal
     assert len(slow.sent) == len(set(slow.sent)) == 20
 
 
+def test_a_service_that_stops_ends_with_the_message_under_way_though_more_wait(make_signal: Make) -> None:
+    """Or the end would cut one off behind its post and before its record."""
+    began, release = threading.Event(), threading.Event()
+
+    class Slow(Recorder):
+        def send(self, delivery: Delivery, now: int) -> Result:
+            began.set()
+            assert release.wait(30)
+            return super().send(delivery, now)
+
+    config = alerting_config({"route": {"group_wait": 0, "group_by": ["incident"]}})
+    store, target = MemoryAlertStore(), Slow()
+    pipeline = Pipeline(config, store, {"terminal": target}, lambda: 0)
+    for n in range(5):
+        pipeline.accept(make_signal(f"inc-{n}"))
+    pipeline.tick()
+    assert began.wait(30)
+    stop = threading.Thread(target=pipeline.close, args=(30.0,))
+    stop.start()
+    while not pipeline._courier._closing.is_set():
+        time.sleep(0.001)
+    release.set()
+    stop.join(30)
+    assert (len(target.sent), store.counts()["sent"], store.counts()["pending"]) == (1, 1, 4)
+
+
 def test_an_attempt_that_kills_its_worker_every_time_ends_as_a_dead_letter(make_signal: Make) -> None:
     now = 0
     config = alerting_config({"route": {"group_wait": 0}, "retry": {"max_attempts": 2}})
