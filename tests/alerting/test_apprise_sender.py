@@ -113,6 +113,25 @@ def test_a_plug_in_that_hangs_or_fails_is_left(
     assert "T0KEN123" not in failed.detail
 
 
+def test_the_name_and_the_service_share_the_time_of_an_attempt(
+    make_sender: MakeSender,
+    deliver: Deliver,
+    make_signal: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: Any,
+) -> None:
+    sender: Any = make_sender("apprise", url=address(provider), timeout="9s")
+    left: list[float] = []
+    monkeypatch.setattr(
+        sender, "_notify", lambda service, library, delivery, seconds: left.append(seconds) or Ok("")
+    )
+    ticks = iter((0.0, 7.0, 0.0, 20.0))  # the look-up took 7 s, then 20 s
+    monkeypatch.setattr("ordertrace_alerting.senders.apprise.time.monotonic", lambda: next(ticks))
+    for _ in range(2):
+        deliver(sender, make_signal())
+    assert left == [2.0, 0.0]
+
+
 def test_an_address_without_a_service_is_a_mistake() -> None:
     with pytest.raises(AlertConfigError) as caught:
         alerting_config({"receivers": [{"name": "a", "type": "apprise", "url": "T0KEN123"}]})

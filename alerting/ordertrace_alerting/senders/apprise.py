@@ -6,6 +6,7 @@ its address names is judged before, but not pinned.
 
 import importlib
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, TextIO
 
@@ -70,6 +71,8 @@ class AppriseSender:
         )
 
     def send(self, delivery: Delivery, now: int) -> Result:
+        """The look-up of the name and the service share the time-out: an attempt has to be over before its claim."""
+        ends = time.monotonic() + self._options.timeout / NS
         try:
             library: Any = importlib.import_module("apprise")
         except ImportError:
@@ -84,9 +87,9 @@ class AppriseSender:
             return Permanent(str(error))
         except OSError as error:
             return RetryAfter(None, f"no connection: {error.strerror or type(error).__name__}")
-        return self._notify(service, library, delivery)
+        return self._notify(service, library, delivery, max(ends - time.monotonic(), 0.0))
 
-    def _notify(self, service: Any, library: Any, delivery: Delivery) -> Result:
+    def _notify(self, service: Any, library: Any, delivery: Delivery, seconds: float) -> Result:
         """In a thread of its own, for not every service of Apprise has a time-out."""
         document = json_object(delivery.body.encode("utf-8", "replace"))
         kinds = {"good": "success", "warning": "warning", "attention": "failure"}
@@ -106,7 +109,7 @@ class AppriseSender:
 
         thread = threading.Thread(target=notify, name="apprise", daemon=True)
         thread.start()
-        thread.join(self._options.timeout / NS)
+        thread.join(seconds)
         if not said:
             return RetryAfter(None, f"no answer within {self._options.timeout / NS:g} s")
         if said[0] is True:
