@@ -294,7 +294,7 @@ def acknowledge(store: Store, incident: str, by: str, now: int) -> Incident:
     for _ in range(ATTEMPTS):
         versioned = store.incident(incident)
         if versioned is None:
-            raise OrdertraceError(f"there is no incident {incident!r}")
+            raise OrdertraceError(f"there is no incident {incident!r}; `ordertrace incidents` lists them")
         old = versioned.value
         if old.state == "acknowledged":
             return old

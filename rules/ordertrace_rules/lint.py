@@ -34,6 +34,10 @@ def lint_paths(paths: Sequence[Path], settings: Settings | None) -> Linted:
     """Lint files, and the *.yaml of directories. What `settings` names is known, but not itself linted."""
     problems: list[Problem] = []
     files = files_in(paths, problems)
+    for folder in (path for path in paths if path.is_dir() and not files_in([path], [])):
+        problems.append(
+            Problem(str(folder), 0, "", "no *.yaml or *.yml file lies in this directory", "check the path")
+        )
     rules: list[Path] = []
     mappings: list[YamlDocument] = []
     configs = [settings] if settings and not settings.document else []  # of the environment alone

@@ -170,3 +170,10 @@ def test_records_that_are_lost_one_by_one_leave_gaps_that_are_told_and_accuse_no
 def test_the_list_shows_every_scenario():
     listed = CliRunner().invoke(main, ["drill", "--list"]).stdout
     assert all(name in listed for name in SCENARIOS)
+
+
+def test_the_time_scale_of_a_demo_changes_no_drill(monkeypatch: pytest.MonkeyPatch):
+    command = ["drill", "--scenario", "payment_stuck", "--orders", "20", "--format", "json"]
+    plain = CliRunner().invoke(main, command)
+    monkeypatch.setenv("ORDERTRACE_TIME_SCALE", "720")
+    assert CliRunner().invoke(main, command).stdout == plain.stdout

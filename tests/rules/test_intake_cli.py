@@ -182,3 +182,9 @@ def test_columns_are_told_apart_by_what_stands_between_their_names(
     rows.write_text("\ufeff" + "".join(delimiter.join(line) + "\r\n" for line in lines), encoding="utf-8")
     result = run(rows, "--mapping", mapping(tmp_path))
     assert result.stdout == f"{rows}: 1 new, 0 known\n"
+
+
+def test_rows_without_a_mapping_are_told_to_need_one(run: Run, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("order,paid\nSO-1,2026-01-01T00:00:00Z\n")
+    assert "no record became an event: say with --mapping which" in run(rows).stderr

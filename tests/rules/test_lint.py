@@ -266,3 +266,12 @@ def test_a_mapping_of_any_shape_is_linted_to_its_end(site: Path) -> None:
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples").rglob("*mapping*.yaml")))
 def test_the_mappings_of_the_examples_are_clean(path: Path) -> None:
     assert lint_paths([path], None).problems == ()
+
+
+def test_a_directory_without_any_yaml_is_a_problem(tmp_path: Path):
+    (tmp_path / "playbook.yml.txt").write_text("playbook: x\n")
+    [problem] = lint_paths([tmp_path], None).problems
+    assert (problem.file, problem.message) == (
+        str(tmp_path),
+        "no *.yaml or *.yml file lies in this directory",
+    )

@@ -125,6 +125,9 @@ def backtest(
         arrivals = _merged(settings, [*first, *more], mappings, unreadable)
         return _replay(arrivals, _replay_rules(settings, judged_by, completeness), until)
 
+    if settings.time_scale != 1:
+        scale = f"{settings.time_scale:g}"
+        click.echo(f"ordertrace: the rules' durations are divided by {scale} here: time_scale", err=True)
     unreadable: list[Unreadable] = []
     result = replay(catalogue, unreadable)
     _report_faults(result, unreadable)

@@ -17,7 +17,7 @@ from ordertrace_rules.drill.drill import Score, run
 from ordertrace_rules.drill.scenarios import SCENARIOS, Scenario
 from ordertrace_rules.engine import Rules
 from ordertrace_rules.incidents import IncidentRules
-from ordertrace_rules.service import engine_rules
+from ordertrace_rules.service import engine_rules, site_catalogue
 from ordertrace_rules.times import format_duration
 
 
@@ -59,7 +59,8 @@ def drill(
     if only_list:
         _list(chosen)
         return
-    rules = engine_rules(context.settings, context.catalogue)
+    settings = replace(context.settings, time_scale=1.0)  # a demo's: the shop's clock is that of a day
+    rules = engine_rules(settings, site_catalogue(settings))
     rules = replace(rules, completeness=CompletenessRules(), incidents=IncidentRules(diagnose_every=None))
     scores = [(each, _run(replace(each, orders=orders or each.orders), seed, rules)) for each in chosen]
     if output == "json":

@@ -94,7 +94,7 @@ def ingest(
         if mappings is not None:
             intake = replace(intake, mappings=mappings)
         outcomes = [_ingest_file(path, source, intake, progress) for path in files]
-    _print(outcomes, output)
+    _print(outcomes, output, bool(intake.mappings.sets))
     if any(outcome.accepted.kept_aside for outcome in outcomes):
         raise SystemExit(KEPT_ASIDE_EXIT)
 
@@ -132,13 +132,13 @@ def _batches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
         yield batch
 
 
-def _print(outcomes: list[_Outcome], output: str) -> None:
+def _print(outcomes: list[_Outcome], output: str, mapped: bool) -> None:
     if output == "json":
         click.echo(json.dumps({"files": [_document(o) for o in outcomes]}, ensure_ascii=False, indent=2))
         return
     for outcome in outcomes:
         click.echo(f"{outcome.file}: {_summary(outcome)}")
-        if hint := _hint(outcome):
+        if hint := _hint(outcome, mapped):
             click.echo(f"  {hint}", err=True)
         for place in outcome.places:
             click.echo(f"  {place}", err=True)
@@ -160,7 +160,7 @@ def _summary(outcome: _Outcome) -> str:
 _BELONG = ("belongs", "belong")
 
 
-def _hint(outcome: _Outcome) -> str:
+def _hint(outcome: _Outcome, mapped: bool) -> str:
     """What to look at where records became no event at all, or events of no order."""
     accepted = outcome.accepted
     made = accepted.new + accepted.known
@@ -168,6 +168,8 @@ def _hint(outcome: _Outcome) -> str:
     if accepted.without_order < made or not meant:
         return ""
     fault = "no event has an order.id or a ref" if made else "no record became an event"
+    if not mapped:
+        return f"{fault}: say with --mapping which of their fields mean what (docs/mapping.md)"
     if not outcome.columns:
         return f"{fault}: compare the fields of a record with those that the mapping names"
     names = ", ".join(plain(name)[:60] for name in outcome.columns[:_SHOWN_COLUMNS])
