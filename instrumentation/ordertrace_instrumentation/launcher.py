@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ordertrace_instrumentation import autoload
 from ordertrace_instrumentation.integrations import DISABLED, Outcome, instrument_all, survey
+from ordertrace_instrumentation.misspelt import misspelt_variables
+from ordertrace_instrumentation.settings import VARIABLES
 
 EPILOG = """\
 examples:
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if program is None:
         print(f"ordertrace-instrument: {_not_a_command(command)}", file=sys.stderr)
         return 127
+    for name, meant in misspelt_variables(os.environ, (*VARIABLES, DISABLED)):
+        print(f"ordertrace-instrument: {name} is no setting: did you mean {meant}?", file=sys.stderr)
     os.environ.update(_environment(given.service, given.transport))
     try:
         os.execv(program, given.command)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ordertrace_instrumentation.identity import DEFAULT_NAMESPACE
+from ordertrace_instrumentation.misspelt import misspelt_variables
 from ordertrace_instrumentation.places import DEFAULT_SOURCES, Source, read_sources
 from ordertrace_instrumentation.privacy import Privacy, read_names
 
@@ -92,6 +93,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
 }
 """The variables of each setting, the first that is set and not empty decides."""
 
+VARIABLES = tuple(variable for variables in ENVIRONMENT.values() for variable in variables)
+
 _OF_PRIVACY = {
     "field_allow": "allow",
     "field_deny": "deny",
@@ -134,6 +137,10 @@ def read_settings(
                 continue
             default = getattr(settings, name)
             problems.append(f"{source} is {shown}: {error}; {default!r} is used instead")
+    problems += [
+        f"{name} is no setting: did you mean {meant}?"
+        for name, meant in misspelt_variables(environment, VARIABLES)
+    ]
     if settings.privacy.hashed and not settings.privacy.hash_key:
         privacy = settings.privacy
         settings = replace(

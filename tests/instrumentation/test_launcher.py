@@ -284,6 +284,17 @@ def test_errors_say_what_to_do(
     assert says in capsys.readouterr().err
 
 
+def test_a_misspelt_variable_is_told_and_the_service_starts() -> None:
+    ran = subprocess.run(
+        [*LAUNCH, sys.executable, "-c", "print('up')"],
+        env={**os.environ, "ORDERTRACE_TRANSPRT": "stdout"},
+        capture_output=True,
+        text=True,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "up\n")
+    assert "ORDERTRACE_TRANSPRT is no setting: did you mean ORDERTRACE_TRANSPORT?" in ran.stderr
+
+
 def test_without_a_command_it_says_how_one_is_given(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([])

@@ -10,6 +10,7 @@ import pytest
 from ordertrace_instrumentation import configure, event
 from ordertrace_instrumentation.settings import ENVIRONMENT, Settings, Target, read_settings
 from ordertrace_instrumentation.shim import current_shim
+from ordertrace_rules.setting_table import SETTINGS, variable_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "instrumentation.md"
 
@@ -157,3 +158,11 @@ def test_every_setting_is_documented_with_its_variable() -> None:
         n for name, variables in ENVIRONMENT.items() for n in (name, *variables) if f"`{n}`" not in text
     ]
     assert missing == []
+
+
+def test_a_misspelt_variable_is_told_and_no_setting_of_the_rules_is_taken_for_one() -> None:
+    rules = {variable: "1" for setting in SETTINGS if (variable := variable_of(setting))}
+    _, problems = read_settings({}, {**rules, "ORDERTRACE_NAMESPACE": "", "ORDERTRACE_TRANSPRT": "stdout"})
+    assert [p for p in problems if "is no setting" in p] == [
+        "ORDERTRACE_TRANSPRT is no setting: did you mean ORDERTRACE_TRANSPORT?"
+    ]
