@@ -24,7 +24,7 @@ from ordertrace_rules.times import MINUTE, NS, parse_instant
 
 START = parse_instant("2026-03-01T08:00:00Z")
 NEW_EVENTS = 100
-ROUNDS = 15
+ROUNDS = 40
 
 
 def event(number: int, action: str, instant: int) -> Event:
@@ -53,34 +53,39 @@ def filled(path: Path, journeys: int) -> tuple[SqliteStore, Engine, SetClock]:
     return store, engine, clock
 
 
-def timed_ticks(store: SqliteStore, engine: Engine, clock: SetClock, journeys: int) -> list[float]:
-    """Seconds of each tick with 100 new events of 100 known orders."""
-    seconds: list[float] = []
-    for round_number in range(ROUNDS):
-        clock.advance_to(clock.now() + NS)
-        numbers = (n * (journeys // NEW_EVENTS) + round_number for n in range(NEW_EVENTS))
-        store.append([event(n, "wms.received", clock.now()) for n in numbers])
-        began = time.perf_counter()
-        report = engine.tick()
-        seconds.append(time.perf_counter() - began)
-        assert (report.events, report.orders) == (NEW_EVENTS, NEW_EVENTS), report
+def timed_tick(
+    store: SqliteStore, engine: Engine, clock: SetClock, journeys: int, round_number: int
+) -> float:
+    """Seconds of a tick with 100 new events of 100 known orders."""
+    clock.advance_to(clock.now() + NS)
+    numbers = (n * (journeys // NEW_EVENTS) + round_number for n in range(NEW_EVENTS))
+    store.append([event(n, "wms.received", clock.now()) for n in numbers])
+    began = time.perf_counter()
+    report = engine.tick()
+    seconds = time.perf_counter() - began
+    assert (report.events, report.orders) == (NEW_EVENTS, NEW_EVENTS), report
     return seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--journeys", type=int, nargs=2, default=(10_000, 100_000))
-    small, large = parser.parse_args().journeys
-    medians: list[float] = []
+    sizes: list[int] = list(parser.parse_args().journeys)
+    with tempfile.TemporaryDirectory(prefix="ordertrace-bench-") as folder:
+        sites = {size: filled(Path(folder) / f"{size}.db", size) for size in sizes}
+        seconds: dict[int, list[float]] = {size: [] for size in sizes}
+        for round_number in range(ROUNDS):  # each goes first as often as the other
+            for size in sizes if round_number % 2 else reversed(sizes):
+                seconds[size].append(timed_tick(*sites[size], size, round_number))
+        for store, _, _ in sites.values():
+            store.close()
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, SQLite on disk\n")
     print(f"| journeys stored | tick with {NEW_EVENTS} new events, median of {ROUNDS} | ratio |")
     print("|---|---|---|")
-    for journeys in (small, large):
-        with tempfile.TemporaryDirectory(prefix="ordertrace-bench-") as folder:
-            store, engine, clock = filled(Path(folder) / "bench.db", journeys)
-            medians.append(statistics.median(timed_ticks(store, engine, clock, journeys)))
-            store.close()
-        print(f"| {journeys:,} | {medians[-1] * 1000:.0f} ms | {medians[-1] / medians[0]:.2f} |", flush=True)
+    least = statistics.median(seconds[sizes[0]])
+    for size in sizes:
+        median = statistics.median(seconds[size])
+        print(f"| {size:,} | {median * 1000:.0f} ms | {median / least:.2f} |")
 
 
 if __name__ == "__main__":
