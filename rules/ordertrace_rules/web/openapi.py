@@ -10,7 +10,6 @@ from ordertrace_rules.web.openapi_parts import (
     LIMIT,
     PROBLEM,
     Json,
-    body_of,
     json_of,
     operation,
     path,
@@ -111,15 +110,13 @@ def _incident_paths() -> dict[str, Json]:
             )
         },
         "/api/v1/incidents/{incident_id}/acknowledge": {
-            "post": {
-                **operation(
-                    "acknowledge_incident",
-                    "Say that a person has taken the incident on. A second time changes nothing.",
-                    of_incident,
-                    {"200": json_of("Incident"), "400": PROBLEM, "404": PROBLEM, "409": PROBLEM},
-                ),
-                "requestBody": body_of("Acknowledgement"),
-            }
+            "post": operation(
+                "acknowledge_incident",
+                "Say that a person has taken the incident on. A second time changes nothing.",
+                of_incident,
+                {"200": json_of("Incident"), "400": PROBLEM, "404": PROBLEM, "409": PROBLEM},
+                body="Acknowledgement",
+            )
         },
     }
 

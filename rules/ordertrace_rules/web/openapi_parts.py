@@ -5,14 +5,16 @@ from typing import Any
 Json = dict[str, Any]
 
 
-def operation(name: str, summary: str, parameters: list[Json], responses: Json) -> Json:
-    """An operation named after the function that answers it."""
+def operation(name: str, summary: str, parameters: list[Json], responses: Json, body: str = "") -> Json:
+    """An operation named after the function that answers it; `body` names the schema of what it is given."""
     everywhere: Json = {} if "401" in responses else {"401": PROBLEM}
+    given: Json = {"requestBody": _body_of(body)} if body else {}
     return {
         "operationId": name,
         "summary": summary,
         "parameters": parameters,
         "responses": {**responses, **everywhere},
+        **given,
     }
 
 
@@ -24,7 +26,7 @@ def json_of(name: str, description: str = "As asked.") -> Json:
     return {"description": description, "content": {"application/json": {"schema": ref(name)}}}
 
 
-def body_of(name: str) -> Json:
+def _body_of(name: str) -> Json:
     return {"required": True, "content": {"application/json": {"schema": ref(name)}}}
 
 
