@@ -97,7 +97,10 @@ class String:
         if self.choices and text not in self.choices:
             return f"“{text[:60]}” is not known here", nearest(text, self.choices) or _choose(self.choices)
         if self.pattern and not re.fullmatch(self.pattern, text):
-            return f"“{text[:60]}” has not the form that is needed", f"write it like {self.like}"
+            return (
+                f"“{without_user(text)[:60]}” has not the form that is needed",
+                f"write it like {self.like}",
+            )
         return "", ""
 
     def schema(self) -> Schema:
@@ -393,6 +396,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """What was probably meant; empty where nothing is near."""
     return next(iter(difflib.get_close_matches(name.lower()[:100], list(known), n=1, cutoff=0.6)), "")
+
+
+def without_user(text: str) -> str:
+    """The text with user and password taken out of an address in it."""
+    return re.sub(r"(://)\S*@", r"\1…@", text)
 
 
 def name_of(value: Any) -> str:

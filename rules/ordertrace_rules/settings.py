@@ -23,7 +23,7 @@ from ordertrace_rules.actions.targets import action_rules
 from ordertrace_rules.aliases import DEFAULT_KINDS, AliasKind
 from ordertrace_rules.completeness import CompletenessRules, Judgement
 from ordertrace_rules.errors import ConfigError, Problem
-from ordertrace_rules.fields import Reading
+from ordertrace_rules.fields import Reading, without_user
 from ordertrace_rules.overlay import overlaid
 from ordertrace_rules.rephrase import RephraseSettings
 from ordertrace_rules.setting_table import (
@@ -195,7 +195,7 @@ def _check_actions(data: Mapping[str, Any], reading: Reading) -> None:
 
 def _without_secrets(problem: Problem) -> Problem:
     """The problem with what may be a secret taken out of the line that it shows."""
-    text = _SECRET.sub(r"\1…", problem.text)
+    text = without_user(_SECRET.sub(r"\1…", problem.text))
     return problem if text == problem.text else replace(problem, text=text, column=0, width=0)
 
 

@@ -157,6 +157,18 @@ def test_each_mistake_has_its_line_and_a_way_out(
     assert not any(secret in str(problem) for secret in ("12345", "s3cret"))
 
 
+def test_a_mistake_in_an_address_does_not_show_its_password(tmp_path: Path) -> None:
+    file = tmp_path / "ordertrace.yaml"
+    file.write_text('es_url: "htp://elastic:s3cret@search:9200"\n', encoding="utf-8")
+    environ = {"ORDERTRACE_SPANS_TO": "http://reader:s3/cr@t@collector:4318/v1 traces"}
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file, environ)
+    said = str(caught.value)
+    assert "htp://…@search:9200" in said
+    assert "collector:4318" in said
+    assert not any(part in said for part in ("s3cret", "elastic", "cr@t"))
+
+
 def test_a_broken_file_does_not_show_its_secrets(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, 'token: "s3cret\n')
     assert "s3cret" not in str(problem)
