@@ -135,6 +135,10 @@ class Pipeline:
         """Send a delivery again, under the same key, at the next tick. Raises UnknownDelivery."""
         return resend(self.store, key, self._now())
 
+    def wait(self, timeout: float = 5.0) -> None:
+        """Wait up to `timeout` seconds for the sends that a tick left running."""
+        self._courier.wait(timeout)
+
     def close(self, timeout: float = 5.0) -> None:
         """Wait up to `timeout` seconds for the sends under way. What is left is sent again after its claim; what was
         not begun waits for the next pipeline."""

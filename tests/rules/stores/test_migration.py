@@ -107,7 +107,7 @@ def turn(service: Service, clock: SetClock, minutes: float) -> None:
     for _ in range(3):
         service.tick()
         service.alerts.tick()
-        service.alerts.close()  # its sends are over
+        service.alerts.wait(30)
 
 
 def told(service: Service) -> tuple[list[str], dict[str, int]]:

@@ -51,7 +51,7 @@ def turn(worker: Service, clock: SetClock, minutes: float) -> int:
     for _ in range(2):
         worker.tick()
         worker.alerts.tick()
-        worker.alerts.close()
+        worker.alerts.wait(30)
     worker.alerts.tick()
     return worker.alerts.counts()["sent"]
 
